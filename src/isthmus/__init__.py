@@ -1,0 +1,3 @@
+"""Isthmus keeps Odoo ERP and BNG in agreement, and proves it."""
+
+__version__ = "0.1.0"
