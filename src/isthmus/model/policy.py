@@ -64,7 +64,7 @@ class Guard:
     writes: int = 5_000
     deletes_percent: float = 5.0
     deletes_floor: int = 20
-    loop_writes: int = 12
+    loop_writes: int = 30
     loop_minutes: int = 10
 
 

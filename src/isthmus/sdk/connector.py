@@ -189,6 +189,8 @@ class Traits:
     `update_is_full`: an update replaces the whole record, so the planner overlays a fresh read.
     `idempotent_creates`: a create repeated with its idempotency key can never make a second record, so an
     unknown outcome may be resent after one read-back, without waiting for the ceiling.
+    `exact_versions`: two different states of a record never carry the same version, so an event with the version
+    we last saw tells nothing new.
     """
 
     batch_create: int = 100
@@ -201,6 +203,7 @@ class Traits:
     external_key_max: int = 64
     reads_by_value: bool = True
     idempotent_creates: bool = False
+    exact_versions: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -267,21 +267,6 @@ link_alias = Table(
     comment="Keys of records that were merged away; they lead to the survivor's Link.",
 )
 
-match_claim = Table(
-    "match_claim",
-    metadata,
-    Column("pair_id", BigInteger, nullable=False),
-    Column("entity", Text, nullable=False),
-    Column("side", Text, nullable=False),
-    Column("field", Text, nullable=False),
-    Column("value", Text, nullable=False),
-    Column("source_key", Text, nullable=False),
-    Column("intent_id", BigInteger, nullable=False),
-    _at("created_at"),
-    PrimaryKeyConstraint("pair_id", "entity", "side", "field", "value"),
-    comment="Match keys locked while a create on that side is under way, against double creation.",
-)
-
 change_set = Table(
     "change_set",
     metadata,

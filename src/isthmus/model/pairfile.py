@@ -1,0 +1,74 @@
+"""The pair file: which Entities of two Connections agree, by which Mappings and Policies. Every error has its path."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from isthmus.model.policy import Deletes, Empties, Rule, Side
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FieldPolicyFile(_Part):
+    """How one field is kept in agreement; what is left out keeps the canonical default."""
+
+    rule: Rule | None = Field(None, description="Who wins when both sides changed the field: left, right, newest, ask.")
+    otherwise: Rule | None = Field(None, description="Who wins when `newest` cannot be told.")
+    empties: Empties | None = Field(None, description="Whether emptying a field travels or a filled value is kept.")
+    strict: bool | None = Field(
+        None, description="The owner's value also replaces an edit made only on the other side."
+    )
+    direction: Literal["both", "to_right", "to_left", "none"] | None = Field(
+        None, description="Where values of this field may be written at all."
+    )
+
+
+class GuardFile(_Part):
+    """Limits beyond which a lane stops before writing and asks."""
+
+    writes: int = Field(5000, ge=1, description="Writes planned in one go.")
+    deletes_percent: float = Field(5.0, ge=0, le=100, description="Share of looked-at records deleted on one side.")
+    deletes_floor: int = Field(20, ge=0, description="Deletions in one go that are always allowed.")
+    loop_writes: int = Field(30, ge=2, description="Writes to one record within the loop time before it is held.")
+    loop_minutes: int = Field(10, ge=1, description="The loop time, in minutes.")
+
+
+class SideFile(_Part):
+    """One side of an Entity."""
+
+    mapping: str = Field(description="A Mapping by name: one of the pair's own files or one that ships.")
+    scope: object | None = Field(None, description="Filter in the system's own language; replaces the Mapping's scope.")
+    adopt: Literal["scope", "linked"] = Field("scope", description="Whether unlinked records take part.")
+    poll_seconds: float | None = Field(None, gt=0, description="How often this side is polled for this Entity.")
+
+
+class EntityFile(_Part):
+    """One Entity of the pair."""
+
+    left: SideFile = Field(description="The left side, usually Odoo.")
+    right: SideFile = Field(description="The right side.")
+    deletes: Deletes = Field(Deletes.ARCHIVE, description="What a record deleted on one side does to its counterpart.")
+    create_left: bool = Field(True, description="Whether records of the right side are created on the left.")
+    create_right: bool = Field(True, description="Whether records of the left side are created on the right.")
+    first_match_owner: Side = Field("left", description="Whose value stands where two records first meet and differ.")
+    shares: str | None = Field(None, description="The Entity that owns the fields when a record serves both.")
+    rules: list[str] = Field(default_factory=list, description="Validation rule files, by name.")
+    guard: GuardFile = Field(default_factory=GuardFile, description="Limits for one go.")
+    fields: dict[str, FieldPolicyFile] = Field(default_factory=dict, description="Policies that differ from default.")
+
+
+class PairFile(_Part):
+    """A whole pair, without secrets: what `isthmus pair export` writes and `pair apply` reads."""
+
+    pair: str = Field(description="The pair's name.")
+    left: str = Field(description="Name of the left Connection.")
+    right: str = Field(description="Name of the right Connection.")
+    environment: Literal["sandbox", "production"] = Field("sandbox", description="Where this pair belongs.")
+    settings: dict[str, object] = Field(
+        default_factory=dict, description="Values the Mappings use: default country and region, currencies, time zone."
+    )
+    entities: dict[str, EntityFile] = Field(description="The Entities kept in agreement.")

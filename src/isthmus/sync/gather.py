@@ -1,0 +1,305 @@
+"""Reading: turns claimed Changes into Items with both sides as they are now, in canonical values."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from isthmus.errors import Ambiguous, MappingFailed
+from isthmus.model.canonical import Ref, Value, decode
+from isthmus.model.clock import Clock
+from isthmus.model.policy import Side, other
+from isthmus.sdk.connector import ByExternalKeys, ByKeys, ByValues, Record, Selection
+from isthmus.store import letters, links
+from isthmus.store.database import Database
+from isthmus.sync.match import Candidate, Match, key_value, match
+from isthmus.sync.pair import EntityBinding, SideBinding
+from isthmus.sync.work import Change, Item, Link, Seen
+
+EXTERNAL_KEY_PATH = "@external_key"
+"""Asks a connector to fill Record.external_key even where that costs a call of its own."""
+
+
+def link_of(entity: EntityBinding, row: Any) -> Link:
+    """A Link row with its Bases decoded."""
+    return Link(
+        id=int(row.id),
+        left_key=row.left_key,
+        right_key=row.right_key,
+        state=row.state,
+        left_base=decode(entity.canonical, row.left_base),
+        right_base=decode(entity.canonical, row.right_base),
+        left_version=row.left_version,
+        right_version=row.right_version,
+        left_seen_at=row.left_seen_at,
+        right_seen_at=row.right_seen_at,
+        generation=int(row.generation),
+        our_writes=int(row.our_writes),
+        our_writes_since=row.our_writes_since,
+    )
+
+
+class Gatherer:
+    """Reads both sides of a batch of Changes: few calls, each as large as the system likes."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def items(self, entity: EntityBinding, changes: Sequence[Change]) -> list[Item]:
+        """One Item per Link or unlinked Record, both sides read and mapped, unlinked ones matched."""
+        items = await self._db.run(_with_links, entity, changes)
+        await self.read(entity, items)
+        return items
+
+    async def read(self, entity: EntityBinding, items: Sequence[Item]) -> None:
+        """Fill in both sides of Items whose keys are known; then match those without a Link."""
+        linked = [item for item in items if item.link is not None]
+        unlinked = [item for item in items if item.link is None]
+        await asyncio.gather(
+            self._fetch(entity.left, [i.left for i in linked]),
+            self._fetch(entity.right, [i.right for i in linked]),
+            self._fetch(entity.left, [i.left for i in unlinked if i.origin == "left"], new=True),
+            self._fetch(entity.right, [i.right for i in unlinked if i.origin == "right"], new=True),
+        )
+        await self._find_survivors(entity, linked)
+        for side in ("left", "right"):
+            fresh = [i for i in unlinked if i.origin == side and i.seen(side).record is not None]
+            if fresh:
+                await self._match(entity, side, fresh)
+        await self.resolve(entity, items)
+
+    async def resolve(self, entity: EntityBinding, items: Sequence[Item]) -> None:
+        """Map what was read, put people's overrides in, and turn references into Link ids."""
+        overridden = await self._db.run(
+            letters.overrides, entity.pair_id, entity.name, [k for i in items for k in (i.left.key, i.right.key) if k]
+        )
+        for item in items:
+            for side in _SIDES:
+                _map(entity.side(side), item, side)
+                override = overridden.get((side, item.seen(side).key or ""))
+                if override:
+                    item.seen(side).values.update(decode(entity.canonical, override))
+        await self._resolve_references(entity, items)
+
+    async def _fetch(self, side: SideBinding, seen: Sequence[Seen], *, new: bool = False) -> None:
+        wanted = {s.key: s for s in seen if s.key}
+        if not wanted:
+            return
+        paths = (*side.mapping.paths, EXTERNAL_KEY_PATH) if new else side.mapping.paths
+        read_at = self._clock.now()
+        found = await read_all(side, ByKeys(sorted(wanted)), paths, side.scope if new else None)
+        missing = [key for key in wanted if key not in found]
+        exists: Mapping[str, bool] = {}
+        if missing and not new:
+            exists = await side.connector.exists(side.entity, missing)
+        for key, one in wanted.items():
+            one.record = found.get(key)
+            one.read_at = read_at
+            one.existence = True if one.record else exists.get(key)
+
+    async def _find_survivors(self, entity: EntityBinding, items: Sequence[Item]) -> None:
+        """A record of ours that is gone may live on in the record it was merged into, which carries its key now."""
+        for side in _SIDES:
+            wanted: dict[str, Item] = {}
+            for item in items:
+                source = item.seen(other(side)).key
+                if item.seen(side).existence is False and source and item.link:
+                    wanted[entity.mint(source, item.link.generation)] = item
+            if not wanted:
+                continue
+            here = entity.side(side)
+            found = await read_all(here, ByExternalKeys(sorted(wanted)), (EXTERNAL_KEY_PATH,))
+            for record in found.values():
+                loser = wanted.get(record.external_key or "")
+                if loser is not None and record.key != loser.seen(side).key:
+                    loser.survivor = record.key
+
+    async def _match(self, entity: EntityBinding, side: Side, items: list[Item]) -> None:
+        """Look for counterparts: our own external key first, then the match keys on both sides."""
+        here, there = entity.side(side), entity.side(other(side))
+        values = {i.seen(side).key or "": here.mapping.read(i.seen(side).raw).values for i in items}
+        candidates = await self._sharing(entity, there, values.values(), strong_only=False)
+        twins = await self._sharing(entity, here, values.values(), strong_only=True)
+        gone = await self._db.run(links.tombstones, entity.pair_id, entity.name, side, list(values))
+        minted = [
+            (item, entity.minted(record.external_key))
+            for item in items
+            if (record := item.seen(side).record) is not None and record.external_key
+        ]
+        ours = {source[0]: item for item, source in minted if source}
+        owners = await self._db.run(links.by_keys, entity.pair_id, entity.name, other(side), list(ours))
+        for item in items:
+            me = item.seen(side)
+            item.generation = gone.get(me.key or "", 0) + 1
+            mine = values[me.key or ""]
+            item.match = match(
+                entity.canonical,
+                mine,
+                candidates,
+                (c.key for c in twins if c.key != me.key and not c.linked and _share_strong(entity, mine, c.values)),
+                display_name=display_name,
+            )
+        for source_key, item in ours.items():
+            _adopt_by_external_key(item, side, source_key, owners.get(source_key))
+        chosen = [i for i in items if i.match and i.match.verdict == "certain"]
+        for item in chosen:
+            assert item.match is not None
+            item.seen(other(side)).key = item.match.key
+        await self._fetch(there, [i.seen(other(side)) for i in chosen])
+
+    async def _sharing(
+        self, entity: EntityBinding, side: SideBinding, records: Iterable[Mapping[str, Value]], *, strong_only: bool
+    ) -> list[Candidate]:
+        """Records on a side that carry any of the match-key values of `records`."""
+        if not side.connector.traits.reads_by_value:
+            return []
+        records = list(records)
+        found: dict[str, Record] = {}
+        for key in entity.canonical.match:
+            path = side.mapping.key_paths.get(key.field)
+            if path is None or (strong_only and not key.strong):
+                continue
+            wanted = sorted({str(r[key.field]) for r in records if key_value(key, r)})
+            if wanted:
+                found.update(await read_all(side, ByValues(path, wanted), side.mapping.paths))
+        taken = await self._db.run(links.linked_keys, entity.pair_id, [entity.name], side.side, list(found))
+        return [
+            Candidate(
+                key=key,
+                values=side.mapping.read(record.values).values,
+                linked=key in taken,
+                external_key=record.external_key,
+            )
+            for key, record in found.items()
+        ]
+
+    async def _resolve_references(self, entity: EntityBinding, items: Sequence[Item]) -> None:
+        wanted: dict[tuple[str, Side], set[str]] = {}
+        for item in items:
+            for side in _SIDES:
+                for ref in _refs(item.seen(side).values):
+                    wanted.setdefault((ref.entity, side), set()).add(ref.key)
+        if not wanted:
+            return
+        rows = await self._db.run(_link_rows, entity.pair_id, wanted)
+        partners = {int(row.id): (row.left_key, row.right_key) for row in rows.values()}
+        for item in items:
+            item.partners = partners
+            for side in _SIDES:
+                values = item.seen(side).values
+                for name, value in values.items():
+                    if isinstance(value, Ref) and (row := rows.get((value.entity, side, value.key))) is not None:
+                        values[name] = int(row.id)
+
+
+_SIDES: tuple[Side, Side] = ("left", "right")
+
+
+async def read_all(
+    side: SideBinding, selection: Selection, paths: Sequence[str], scope: Any = None
+) -> dict[str, Record]:
+    """Every Record of a selection by key."""
+    found: dict[str, Record] = {}
+    async for page in side.connector.read(side.entity, selection, paths, scope):
+        found.update((record.key, record) for record in page)
+    return found
+
+
+def display_name(values: Mapping[str, Value]) -> str:
+    """What a person would call the record."""
+    company = values.get("company_name") or values.get("name")
+    return str(company or f"{values.get('first_name') or ''} {values.get('last_name') or ''}".strip())
+
+
+def _with_links(conn: Connection, entity: EntityBinding, changes: Sequence[Change]) -> list[Item]:
+    """Group Changes by Link, or by Record where there is none."""
+    rows: dict[tuple[Side, str], Any] = {}
+    for side in _SIDES:
+        keys = sorted({c.key for c in changes if c.side == side})
+        rows.update(((side, k), row) for k, row in links.by_keys(conn, entity.pair_id, entity.name, side, keys).items())
+    items: dict[object, Item] = {}
+    for change in changes:
+        row = rows.get((change.side, change.key))
+        identity: object = int(row.id) if row is not None else (change.side, change.key)
+        item = items.get(identity)
+        if item is None:
+            item = items[identity] = Item(origin=change.side)
+            if row is None:
+                item.seen(change.side).key = change.key
+            else:
+                item.link = link_of(entity, row)
+                item.left.key, item.right.key = item.link.left_key, item.link.right_key
+                item.generation = item.link.generation
+        item.changes.append(change)
+    chosen = letters.choices(conn, [i.link.id for i in items.values() if i.link])
+    for item in items.values():
+        if item.link and item.link.id in chosen:
+            item.choices = {f: "left" if c == "left" else "right" for f, c in chosen[item.link.id].items()}
+    _mark_foreign_owners(conn, entity, items.values())
+    return list(items.values())
+
+
+def _mark_foreign_owners(conn: Connection, entity: EntityBinding, items: Iterable[Item]) -> None:
+    """Where one physical record also serves the owning Entity, its shared fields are only projected here."""
+    if entity.shares is None:
+        return
+    by_key = {i.left.key: i for i in items if i.left.key}
+    for key in links.linked_keys(conn, entity.pair_id, [entity.shares], "left", list(by_key)):
+        by_key[key].foreign_owner = True
+
+
+def _map(side: SideBinding, item: Item, which: Side) -> None:
+    seen = item.seen(which)
+    if seen.record is None:
+        return
+    result = side.mapping.read(seen.record.values)
+    seen.values = dict(result.values)
+    blocking = [p for p in result.problems if p.severity == "block"]
+    seen.blocked = [p.field for p in blocking]
+    if blocking and item.trouble is None:
+        first = blocking[0]
+        item.trouble = MappingFailed(
+            f"reading {first.field} of {side.entity} {seen.key} from {side.connection}",
+            record=seen.key,
+            answered="; ".join(f"{p.field}: {p.message}" for p in blocking),
+            facts={"fields": {p.field: p.shown for p in blocking}, "side": which},
+        )
+
+
+def _refs(values: Mapping[str, Value]) -> list[Ref]:
+    return [v for v in values.values() if isinstance(v, Ref)]
+
+
+def _link_rows(
+    conn: Connection, pair_id: int, wanted: Mapping[tuple[str, Side], set[str]]
+) -> dict[tuple[str, Side, str], Any]:
+    out: dict[tuple[str, Side, str], Any] = {}
+    for (entity, side), keys in wanted.items():
+        for key, row in links.by_keys(conn, pair_id, entity, side, sorted(keys)).items():
+            out[entity, side, key] = row
+    return out
+
+
+def _share_strong(entity: EntityBinding, mine: Mapping[str, Value], theirs: Mapping[str, Value]) -> bool:
+    return any(
+        key.strong and (value := key_value(key, mine)) is not None and value == key_value(key, theirs)
+        for key in entity.canonical.match
+    )
+
+
+def _adopt_by_external_key(item: Item, side: Side, source_key: str, owner: Any) -> None:
+    """A record that carries an external key of ours was made by us: its source is the counterpart."""
+    me = item.seen(side)
+    if owner is None:
+        item.match = Match(verdict="certain", key=source_key, why="it carries the external key we gave it")
+    elif getattr(owner, f"{side}_key") != me.key:
+        item.trouble = Ambiguous(
+            f"linking {side} record {me.key}",
+            record=me.key,
+            answered=f"it carries the external key of {source_key}, which is linked to {getattr(owner, f'{side}_key')}",
+            hint="The records were copied or merged there: keep one, clear the external key of the other, then retry.",
+        )
