@@ -1,12 +1,13 @@
 """Brings a real Odoo 19 up and down and hands out clean databases on it.
 
-    python tools/odoo/rig.py up                  # first time about three minutes, then seconds
-    python tools/odoo/rig.py fresh my_database   # a clean copy of the initialised database
-    python tools/odoo/rig.py status | list | drop NAME | shell-exec NAME FILE | down | purge
+python tools/odoo/rig.py up                  # first time about three minutes, then seconds
+python tools/odoo/rig.py fresh my_database   # a clean copy of the initialised database
+python tools/odoo/rig.py status | list | drop NAME | shell-exec NAME FILE | down | purge
 """
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import time
@@ -107,9 +108,7 @@ class Rig:
     def _running(self) -> Serving:
         server = self.odoo.serving()
         if server is None or not self.cluster.accepts():
-            raise RigError(
-                f"looking for the rig at {self.layout.home}: it is not up; run `python {sys.argv[0]} up`"
-            )
+            raise RigError(f"looking for the rig at {self.layout.home}: it is not up; run `python {sys.argv[0]} up`")
         return server
 
     def _access(self, server: Serving, database: str) -> Facts:
@@ -136,6 +135,7 @@ class Rig:
 def main() -> int:
     """Runs one command; 0 done, 1 failed, 3 Odoo cannot be had on this machine."""
     arguments = _parser().parse_args()
+    os.umask(0o022)  # PostgreSQL's user, when it is another one, must be able to enter the home
     try:
         rig = Rig(choose_layout(arguments.home))
         if arguments.command == "shell-exec":

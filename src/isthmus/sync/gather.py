@@ -65,7 +65,7 @@ class Gatherer:
             self._fetch(entity.left, [i.left for i in unlinked if i.origin == "left"], new=True),
             self._fetch(entity.right, [i.right for i in unlinked if i.origin == "right"], new=True),
         )
-        await self._find_survivors(entity, linked)
+        await self.find_survivors(entity, linked)
         for side in ("left", "right"):
             fresh = [i for i in unlinked if i.origin == side and i.seen(side).record is not None]
             if fresh:
@@ -101,7 +101,8 @@ class Gatherer:
             one.read_at = read_at
             one.existence = True if one.record else exists.get(key)
 
-    async def _find_survivors(self, entity: EntityBinding, items: Sequence[Item]) -> None:
+    @staticmethod
+    async def find_survivors(entity: EntityBinding, items: Sequence[Item]) -> None:
         """A record of ours that is gone may live on in the record it was merged into, which carries its key now."""
         for side in _SIDES:
             wanted: dict[str, Item] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,6 +36,7 @@ class EntityBinding:
     """One Entity of a Pair, ready to be kept in agreement.
 
     `shares` names the Entity that owns the fields both have when one physical record serves two Entities;
+    `siblings` are Entities of the same kind of record that take only linked ones: theirs are not adopted here.
     `foreign_policy` is this Entity's Policy for such a record: shared fields are only projected from the left.
     """
 
@@ -50,6 +51,7 @@ class EntityBinding:
     rules: Sequence[Rule] = ()
     shares: str | None = None
     foreign_policy: EntityPolicy | None = None
+    siblings: Mapping[Side, Sequence[str]] = field(default_factory=dict)
 
     def side(self, side: Side) -> SideBinding:
         return self.left if side == "left" else self.right

@@ -21,9 +21,7 @@ from odoo_rig.postgres import ODOO_ROLE, Cluster
 TEMPLATE = "erp_template"
 DEFAULT = "erp"
 LANGUAGE = "fr_FR"
-MODULES = (
-    "contacts,sale_management,stock,sale_stock,purchase,purchase_stock,account,l10n_us,crm,hr,base_automation"
-)
+MODULES = "contacts,sale_management,stock,sale_stock,purchase,purchase_stock,account,l10n_us,crm,hr,base_automation"
 PROVISION = Path(__file__).parent.parent / "provision"
 _UNFINISHED = f"{TEMPLATE}_unfinished"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,48}")
@@ -160,9 +158,21 @@ class Databases:
         if there:
             if name == TEMPLATE:
                 self._server_statement("ALTER DATABASE {} WITH IS_TEMPLATE false", name)
+            self._drop_replication_slots(name)
             self._server_statement("DROP DATABASE {} WITH (FORCE)", name)
         shutil.rmtree(self.layout.filestore(name), ignore_errors=True)
         return there
+
+    def _drop_replication_slots(self, name: str) -> None:
+        """A test of change data capture may leave slots behind, and they forbid dropping the database."""
+        with self.cluster.connect("postgres") as connection:
+            slots = connection.execute(
+                "SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s", [name]
+            ).fetchall()
+            for slot, reader in slots:
+                if reader is not None:
+                    connection.execute("SELECT pg_terminate_backend(%s, 5000)", [reader])
+                connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
 
     def _server_statement(self, statement: str, *names: str) -> None:
         with self.cluster.connect("postgres") as connection:

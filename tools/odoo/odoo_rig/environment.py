@@ -1,6 +1,7 @@
 """Builds the virtual environment Odoo runs in, apart from the project's own."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -30,7 +31,7 @@ def ensure_environment(layout: Layout) -> None:
         create = [sys.executable, "-m", "venv", str(layout.environment)]
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _require(create, "creating Odoo's virtual environment")
-    if subprocess.run([*install, "-r", str(REQUIREMENTS)], capture_output=True, check=False).returncode != 0:
+    if _run([*install, "-r", str(REQUIREMENTS)]).returncode != 0:
         say("the pinned versions cannot be had here; trying the newest of each")
         names = [
             re.split(r"[=<>]", line)[0]
@@ -42,9 +43,15 @@ def ensure_environment(layout: Layout) -> None:
 
 
 def _require(command: list[str], doing: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _run(command)
     if done.returncode != 0:
         raise RigUnavailable(
             f"{doing}: {Path(command[0]).name} answered {done.returncode}: {done.stderr.strip()[-600:]}"
             " (check the network and the package index)"
         )
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    # a library the caller's Python path offers would count as installed and be missing later
+    own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return subprocess.run(command, env=own, capture_output=True, text=True, check=False)

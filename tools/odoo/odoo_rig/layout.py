@@ -114,9 +114,7 @@ def prepare(layout: Layout) -> None:
     owner = layout.cluster.stat().st_uid
     allowed = {os.geteuid()} | ({layout.service_user.uid} if layout.service_user else set())
     if owner not in allowed:
-        raise RigError(
-            f"preparing {layout.cluster}: it belongs to user id {owner}; remove it or choose another --home"
-        )
+        raise RigError(f"preparing {layout.cluster}: it belongs to user id {owner}; remove it or choose another --home")
     if layout.service_user is not None and owner != layout.service_user.uid:
         os.chown(layout.cluster, layout.service_user.uid, layout.service_user.gid)
 

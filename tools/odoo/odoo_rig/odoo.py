@@ -20,6 +20,8 @@ from odoo_rig.postgres import ODOO_ROLE, SOCKET_PORT
 WORKERS = 2
 _ANSWER_WITHIN_S = 60
 _END_WITHIN_S = 20
+_PORT_FREE_WITHIN_S = 10
+_INHERITED = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 _SILENT = ["--workers=0", "--max-cron-threads=0", "--no-http", "--pidfile="]
 
 
@@ -122,21 +124,21 @@ class Odoo:
     def serve(self, port: int | None) -> Serving:
         """Has the server answer, on `port` or on the port it had last time or on a free one."""
         running = self.serving()
+        if port is not None and (running is None or port != running.port) and not _is_free(port):
+            raise RigError(f"starting Odoo on 127.0.0.1:{port}: the port is taken; choose another --port")
         if running is not None and port not in (None, running.port):
             say(f"moving the server from port {running.port} to {port}")
             self.stop()
             running = None
-        if running is not None and self._answers(running):
+        if running is not None and self._listens(running):
             return running
         if running is not None:
-            say(f"the server with process id {running.pid} does not answer; starting it again")
+            say(f"the server with process id {running.pid} does not listen; starting it again")
             self.stop()
         before = self._recorded()
-        if port is None and before is not None and _is_free(before.port):
+        if port is None and before is not None and self._becomes_free(before.port):
             port = before.port
         port = port or _free_port()
-        if not _is_free(port):
-            raise RigError(f"starting Odoo on 127.0.0.1:{port}: the port is taken; choose another --port")
         internal_port = _free_port()
         self.write_config(port, internal_port)
         say(f"starting Odoo on 127.0.0.1:{port}")
@@ -182,6 +184,25 @@ class Odoo:
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
+    def _listens(self, server: Serving) -> bool:
+        """Whether connections are taken; both workers may be busy for minutes, so no answer is asked for."""
+        give_up = time.monotonic() + _ANSWER_WITHIN_S
+        while time.monotonic() < give_up and self.serving() is not None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", server.port)) == 0:
+                    return True
+            time.sleep(0.1)
+        return False
+
+    def _becomes_free(self, port: int) -> bool:
+        """Whether the port is free or soon will be: workers outlive a killed master by seconds."""
+        give_up = time.monotonic() + _PORT_FREE_WITHIN_S
+        while not _is_free(port):
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.2)
+        return True
+
     def _answers(self, server: Serving) -> bool:
         try:
             with urllib.request.urlopen(f"{server.url}/json/version", timeout=10) as response:
@@ -196,9 +217,10 @@ class Odoo:
         return [*odoo, *arguments, *config] if before_config else [*odoo, *config, *arguments]
 
     def _environ(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PYTHON"))}
         libraries = self.layout.unpacked / "usr" / "lib" / "python3" / "dist-packages"
-        return {**kept, "PYTHONPATH": str(libraries), "PYTHONDONTWRITEBYTECODE": "", "TZ": "UTC"}
+        # nothing else of the caller's environment: it may hold secrets, and Odoo reads ODOO_* and PG*
+        kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        return {**kept, "PYTHONPATH": str(libraries), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 def _free_port() -> int:

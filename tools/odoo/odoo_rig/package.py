@@ -42,9 +42,7 @@ def ensure_unpacked(layout: Layout) -> str:
             f" {_ROOM_NEEDED / 1024**3:.0f} GB; free some room or choose another --home"
         )
     if shutil.which("dpkg-deb") is None:
-        raise RigUnavailable(
-            "unpacking Odoo: this machine has no dpkg-deb; the rig needs a Debian or Ubuntu system"
-        )
+        raise RigUnavailable("unpacking Odoo: this machine has no dpkg-deb; the rig needs a Debian or Ubuntu system")
     archive = _downloaded(layout)
     say(f"unpacking {archive.name} (1.2 GB)")
     partial = layout.home / "unpacked.partial"

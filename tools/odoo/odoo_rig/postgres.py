@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from odoo_rig.outcome import RigError, say
 SUPERUSER = "postgres"
 ODOO_ROLE = "odoo"
 SOCKET_PORT = 5432  # only names the socket file: nothing listens on TCP
+_OWN_SETTINGS = "rig.conf"
+_REMAINS_END_WITHIN_S = 20
 SETTINGS = {
     "listen_addresses": "''",
     "port": str(SOCKET_PORT),
@@ -27,9 +30,9 @@ SETTINGS = {
     "max_connections": "200",
     "max_wal_size": "2GB",
     "jit": "off",
-    # the rig's data can always be made again
+    # the rig's data can always be made again; commits stay synchronous, for a logical replication
+    # slot only sees what was written out
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
 }
 
@@ -50,30 +53,24 @@ class Cluster:
         if not (self.data / "PG_VERSION").exists():
             self._create(binaries)
         if self._postmaster() is None:
-            # a pid file left by a crash stops PostgreSQL when another process has that number by now
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            self._clear_remains()
+        self._write_settings()
         say("starting PostgreSQL")
-        self._run(
-            [binaries / "pg_ctl", "-D", self.data, "-l", self.layout.cluster / "postgres.log"]
-            + ["-w", "-t", "60", "start"],
-            "starting PostgreSQL",
-        )
+        log = self.layout.cluster / "postgres.log"
+        options = ("-D", self.data, "-l", log, "-w", "-t", "60")
+        self._run("starting PostgreSQL", binaries / "pg_ctl", *options, "start")
         with self.connect("postgres") as connection:
             role = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ODOO_ROLE]).fetchone()
             if role is None:
-                connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(sql.Identifier(ODOO_ROLE))
-                )
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(sql.Identifier(ODOO_ROLE)))
 
     def stop(self) -> bool:
         """Ends the server, if it is this cluster's own; returns whether there was one."""
         postmaster = self._postmaster()
         if postmaster is None:
             return False
-        self._run(
-            [self._binaries() / "pg_ctl", "-D", self.data, "-w", "-t", "60", "-m", "fast", "stop"],
-            "stopping PostgreSQL",
-        )
+        options = ("-D", self.data, "-w", "-t", "60", "-m", "fast")
+        self._run("stopping PostgreSQL", self._binaries() / "pg_ctl", *options, "stop")
         return True
 
     def accepts(self) -> bool:
@@ -95,18 +92,19 @@ class Cluster:
 
     def _create(self, binaries: Path) -> None:
         say(f"creating the database cluster in {self.layout.cluster}")
-        self._run(
-            [binaries / "initdb", "-D", self.data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync"]
-            + ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"],
-            "creating the database cluster",
-        )
+        access = ("-D", self.data, "-U", SUPERUSER, "-A", "trust", "--no-sync")
+        locale = ("-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        self._run("creating the database cluster", binaries / "initdb", *access, *locale)
         self.socket_directory.mkdir(mode=0o700, exist_ok=True)
         if self.layout.service_user is not None:
             os.chown(self.socket_directory, self.layout.service_user.uid, self.layout.service_user.gid)
+        with (self.data / "postgresql.conf").open("a") as config:
+            config.write(f"\ninclude '{_OWN_SETTINGS}'\n")
+
+    def _write_settings(self) -> None:
         lines = [f"{name} = {value}" for name, value in SETTINGS.items()]
         lines.append(f"unix_socket_directories = '{self.socket_directory}'")
-        with (self.data / "postgresql.conf").open("a") as config:
-            config.write("\n# the rig's own\n" + "\n".join(lines) + "\n")
+        (self.data / _OWN_SETTINGS).write_text("\n".join(lines) + "\n")
 
     def _binaries(self) -> Path:
         """The directory of initdb and pg_ctl, copied where the service user can run them if need be."""
@@ -132,7 +130,7 @@ class Cluster:
 
     def _can_run(self, binary: Path) -> bool:
         try:
-            return self._as_service_user([binary, "--version"]).returncode == 0
+            return self._as_service_user(binary, "--version").returncode == 0
         except PermissionError:
             return False
 
@@ -145,14 +143,44 @@ class Cluster:
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
 
-    def _run(self, command: list[Path | str], doing: str) -> None:
-        done = self._as_service_user(command)
+    def _clear_remains(self) -> None:
+        """Removes the lock files of a killed server, once none of its processes is left.
+
+        PostgreSQL refuses to start when their process number is in use again, by whatever process.
+        """
+        locks = (self.data / "postmaster.pid", self.socket_directory / f".s.PGSQL.{SOCKET_PORT}.lock")
+        if not any(lock.exists() for lock in locks):
+            return
+        give_up = time.monotonic() + _REMAINS_END_WITHIN_S
+        while remaining := self._processes():
+            if time.monotonic() > give_up:
+                raise RigError(
+                    f"starting PostgreSQL again after it was killed: process {remaining[0].pid} of the old"
+                    f" server still uses {self.data}; end it and try again"
+                )
+            time.sleep(0.1)
+        for lock in locks:
+            lock.unlink(missing_ok=True)
+
+    def _processes(self) -> list[psutil.Process]:
+        """Every living process of this cluster; each works in the data directory."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.cwd() == str(self.data):
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    def _run(self, doing: str, *command: Path | str) -> None:
+        done = self._as_service_user(*command)
         if done.returncode != 0:
             log = self.layout.cluster / "postgres.log"
             tail = log.read_text(errors="replace")[-500:] if log.exists() else ""
             raise RigError(f"{doing}: {done.stdout.strip()[-300:]} {done.stderr.strip()[-500:]}\n{tail}")
 
-    def _as_service_user(self, command: list[Path | str]) -> subprocess.CompletedProcess[str]:
+    def _as_service_user(self, *command: Path | str) -> subprocess.CompletedProcess[str]:
         user = self.layout.service_user
         return subprocess.run(
             [str(part) for part in command],
