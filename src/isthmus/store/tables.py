@@ -46,6 +46,15 @@ def _json(name: str, *, nullable: bool = True) -> Column[object]:
     return Column(name, JSONB, nullable=nullable, server_default=None if nullable else text("'{}'::jsonb"))
 
 
+setting = Table(
+    "setting",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _json("value", nullable=False),
+    _at("updated_at"),
+    comment="Facts of this installation: its id, its base URL.",
+)
+
 connection = Table(
     "connection",
     metadata,

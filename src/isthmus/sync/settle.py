@@ -149,7 +149,7 @@ class Settler:
         mine = [n for n in range(len(chunk)) if (n, side) in intents]
         action = intents[mine[0], side].action
         try:
-            found = await _dispatch(binding, action, [intents[n, side] for n in mine])
+            found = await _dispatch(binding, action, [(intents[n, side], _write(chunk[n], side)) for n in mine])
         except IsthmusError as error:
             # The verbs promise outcomes, not exceptions; if one breaks that promise we do not know what was written.
             doubt = OutcomeUnknown(error.doing, answered=error.answered, facts=error.facts)
@@ -231,34 +231,33 @@ def backoff(attempts: int, rng: random.Random, *, quick: bool = False) -> float:
 _SIDES: tuple[Side, Side] = ("left", "right")
 
 
-async def _dispatch(binding: SideBinding, action: str, intents: Sequence[Intent]) -> Sequence[Outcome]:
-    connector = binding.connector
+async def _dispatch(binding: SideBinding, action: str, writes: Sequence[tuple[Intent, Write]]) -> Sequence[Outcome]:
+    """Call the verb; connectors get typed values, the Intent keeps the same in plain JSON."""
+    connector, entity = binding.connector, binding.entity
     if action == "create":
-        return await connector.create(
-            binding.entity,
-            [
-                Create(external_key=i.external_key or "", values=i.payload, idempotency_key=i.idempotency_key)
-                for i in intents
-            ],
-        )
+        creates = [
+            Create(external_key=i.external_key or "", values=w.payload, idempotency_key=i.idempotency_key)
+            for i, w in writes
+        ]
+        return await connector.create(entity, creates)
     if action == "delete":
-        return await connector.delete(
-            binding.entity,
-            [Delete(key=i.key or "", version=i.version, idempotency_key=i.idempotency_key) for i in intents],
+        deletes = [Delete(key=i.key or "", version=i.version, idempotency_key=i.idempotency_key) for i, _ in writes]
+        return await connector.delete(entity, deletes)
+    updates = [
+        Update(
+            key=i.key or "",
+            values=w.payload,
+            expect=w.expect,
+            version=i.version,
+            idempotency_key=i.idempotency_key,
         )
-    return await connector.update(
-        binding.entity,
-        [
-            Update(
-                key=i.key or "",
-                values=i.payload,
-                expect=i.expect or {},
-                version=i.version,
-                idempotency_key=i.idempotency_key,
-            )
-            for i in intents
-        ],
-    )
+        for i, w in writes
+    ]
+    return await connector.update(entity, updates)
+
+
+def _write(one: Plan, side: Side) -> Write:
+    return next(w for w in one.writes if w.side == side)
 
 
 def _fold(items: Sequence[Item]) -> list[Item]:

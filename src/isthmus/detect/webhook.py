@@ -1,0 +1,67 @@
+"""Webhook intake: verified, stored raw and fanned out in one transaction, before the sender gets its 2xx."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from isthmus.errors import AuthFailed
+from isthmus.model.policy import Side
+from isthmus.sdk.connector import Connector, Delivery, WebhookRequest
+from isthmus.store.database import Database
+from isthmus.sync.inbox import Accepted, Wake, accept
+from isthmus.sync.pair import PairRuntime
+
+KEPT_HEADERS = ("content-type", "user-agent", "date", "x-request-id")
+"""Headers stored with a delivery; signatures and authorisation are not."""
+
+
+async def receive(
+    db: Database,
+    connection_id: int,
+    connector: Connector,
+    pairs: Sequence[tuple[PairRuntime, Side]],
+    request: WebhookRequest,
+    wake: Wake,
+) -> Accepted:
+    """Take one delivery in. A repeated delivery is answered like the first and changes nothing.
+
+    Raises AuthFailed when the signature or secret is wrong; nothing is stored then.
+    """
+    delivery = connector.receive(request)
+    return await db.run(_store, connection_id, pairs, request, delivery, wake)
+
+
+def _store(
+    conn: Connection,
+    connection_id: int,
+    pairs: Sequence[tuple[PairRuntime, Side]],
+    request: WebhookRequest,
+    delivery: Delivery,
+    wake: Wake,
+) -> Accepted:
+    delivery_id = _keep(conn, connection_id, request.headers, request.body, delivery.delivery_id)
+    if delivery_id is None:
+        return Accepted()
+    events = coalesced = echoes = 0
+    for pair, side in pairs:
+        done = accept(conn, pair, side, delivery.hints, source="webhook", wake=wake, delivery_id=delivery_id)
+        events, coalesced, echoes = events + done.events, coalesced + done.coalesced, echoes + done.echoes
+    return Accepted(events, coalesced, echoes)
+
+
+def _keep(conn: Connection, connection_id: int, headers: Mapping[str, str], body: bytes, key: str | None) -> int | None:
+    """Store the raw delivery; None when one with this id is there already."""
+    sql = """insert into delivery (connection_id, delivery_key, headers, body)
+             values (:connection_id, :key, cast(:headers as jsonb), :body)
+             on conflict (connection_id, delivery_key) do nothing returning id"""
+    kept: dict[str, Any] = {name: headers[name] for name in KEPT_HEADERS if name in headers}
+    given = {"connection_id": connection_id, "key": key, "headers": json.dumps(kept), "body": body}
+    found = conn.execute(text(sql), given).scalar()
+    return None if found is None else int(found)
+
+
+__all__ = ["AuthFailed", "receive"]
