@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -53,6 +54,25 @@ setting = Table(
     _json("value", nullable=False),
     _at("updated_at"),
     comment="Facts of this installation: its id, its base URL.",
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    _at("taken_at"),
+    comment="Who may act for a key: every take-over raises the epoch, which fences what ran before.",
+)
+
+rate_budget = Table(
+    "rate_budget",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("tokens", Double, nullable=False),
+    _at("filled_at"),
+    _at("blocked_until", nullable=True),
+    comment="The call budget of each Connection, shared by all workers.",
 )
 
 connection = Table(

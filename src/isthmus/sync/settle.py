@@ -224,7 +224,7 @@ class Settler:
 
 def backoff(attempts: int, rng: random.Random, *, quick: bool = False) -> float:
     """Full-jitter exponential delay in seconds; `quick` for what will likely pass at once (a moved record)."""
-    ceiling = min(60.0, (0.05 if quick else 0.4) * 2 ** min(attempts, 12))
+    ceiling = min(60.0, (0.05 if quick else 0.15) * 2 ** min(attempts, 12))
     return rng.uniform(ceiling / 4, ceiling)
 
 
