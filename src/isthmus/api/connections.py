@@ -1,0 +1,75 @@
+"""Routes on Connections."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from isthmus.api.caller import Admin, Running, Viewer
+from isthmus.model.secret import Secret
+from isthmus.operate import connections
+from isthmus.store import connections as stored
+
+router = APIRouter(prefix="/connections", tags=["connections"])
+
+
+class NewConnection(BaseModel):
+    """A Connection to be stored; secrets are encrypted before they rest."""
+
+    name: str = Field(description="A name of your choice.")
+    kind: str = Field(description="The connector's key.")
+    environment: str = Field("sandbox", description="sandbox or production.")
+    settings: dict[str, Any] = Field(default_factory=dict, description="The connector's own settings.")
+    secrets: dict[str, str] = Field(default_factory=dict, description="Its secrets; never shown again.")
+
+
+class NewSecrets(BaseModel):
+    """Secrets to take the place of those in use."""
+
+    secrets: dict[str, str] = Field(description="Name to value.")
+
+
+@router.get("", summary="List Connections; secrets are never shown.")
+async def listing(runtime: Running, caller: Viewer) -> list[dict[str, Any]]:
+    rows = await runtime.db.run(stored.listing)
+    return [{n: getattr(r, n) for n in ("id", "name", "kind", "environment", "settings", "state")} for r in rows]
+
+
+@router.post("", summary="Add a Connection or change its settings.", status_code=201)
+async def add(given: NewConnection, runtime: Running, caller: Admin) -> dict[str, int]:
+    made = await connections.add(
+        runtime,
+        given.name,
+        kind=given.kind,
+        environment=given.environment,
+        settings=given.settings,
+        given={n: Secret(v) for n, v in given.secrets.items()},
+        actor=caller.name,
+    )
+    return {"id": made}
+
+
+@router.get("/{name}/doctor", summary="Check a Connection; every finding with its fix.")
+async def doctor(name: str, runtime: Running, caller: Viewer) -> list[dict[str, Any]]:
+    return [{k: v for k, v in asdict(f).items() if k != "facts"} for f in await connections.doctor(runtime, name)]
+
+
+@router.post("/{name}/rotate", summary="Replace secrets, once the new ones are proven to work.")
+async def rotate(name: str, given: NewSecrets, runtime: Running, caller: Admin) -> list[dict[str, Any]]:
+    found = await connections.rotate(runtime, name, {n: Secret(v) for n, v in given.secrets.items()}, caller.name)
+    return [{k: v for k, v in asdict(f).items() if k != "facts"} for f in found]
+
+
+@router.post("/{name}/hooks", summary="Register webhooks; repairs what is missing.")
+async def hooks(name: str, base_url: str, runtime: Running, caller: Admin) -> list[dict[str, Any]]:
+    return [asdict(h) for h in await connections.install_hooks(runtime, name, base_url)]
+
+
+@router.get("/{name}/entities", summary="What the system has: Entities, fields, counts.")
+async def discover(name: str, runtime: Running, caller: Viewer, entity: str = "") -> list[dict[str, Any]]:
+    row = await runtime.db.run(stored.get, name)
+    connector = await runtime.connector(row)
+    return [asdict(one) for one in await connector.describe([entity] if entity else None)]

@@ -1,0 +1,95 @@
+"""Webhook intake: one address per Connection, answered once the Event is stored."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from sqlalchemy import Connection, text
+
+from isthmus.api.caller import runtime_of
+from isthmus.detect.webhook import receive
+from isthmus.errors import IsthmusError, Misconfigured
+from isthmus.model.policy import Side
+from isthmus.operate.connections import HOOK_SECRET
+from isthmus.operate.runtime import Runtime
+from isthmus.sdk.connector import WebhookRequest
+from isthmus.store import connections, pairs, secrets
+from isthmus.sync.pair import PairRuntime
+
+router = APIRouter(tags=["webhooks"])
+
+MOST_BYTES = 2_000_000
+"""Larger bodies are refused unread."""
+
+
+@router.post(
+    "/hooks/{connection}/{secret}",
+    summary="Receive a webhook of a Connection; 2xx only once it is stored.",
+    responses={404: {"description": "No such address."}, 413: {"description": "The body is too large."}},
+)
+async def hook(connection: str, secret: str, request: Request) -> Response:
+    """The secret in the address is compared in constant time; the connector then verifies its own signature."""
+    runtime = runtime_of(request)
+    if int(request.headers.get("content-length") or 0) > MOST_BYTES:
+        return JSONResponse({"error": "the body is too large"}, status_code=413)
+    target = await _target(runtime, connection)
+    if target is None or not hmac.compare_digest(target["secret"].encode(), secret.encode()):
+        return JSONResponse({"error": "no such address"}, status_code=404)
+    delivery = WebhookRequest(
+        headers={k.lower(): v for k, v in request.headers.items()},
+        body=await request.body(),
+        query=dict(request.query_params),
+    )
+    try:
+        done = await receive(runtime.db, target["id"], target["connector"], target["pairs"], delivery, runtime.wake)
+    except IsthmusError as error:
+        return JSONResponse({"error": error.as_dict()}, status_code=401 if error.kind == "AuthFailed" else 503)
+    for pair, _ in target["pairs"]:
+        runtime.nudge_pair(pair.id)
+    return Response(
+        json.dumps({"events": done.events, "coalesced": done.coalesced, "echoes": done.echoes}),
+        media_type="application/json",
+    )
+
+
+async def _target(runtime: Runtime, name: str) -> dict[str, Any] | None:
+    """The Connection of this name with its connector and pairs; kept until anything about it changes."""
+    stamp = await runtime.db.run(_stamp, name)
+    if stamp is None:
+        return None
+    cache: dict[str, tuple[Any, dict[str, Any]]] = runtime.hook_targets
+    held = cache.get(name)
+    if held is not None and held[0] == stamp:
+        return held[1]
+    row = await runtime.db.run(connections.get, name)
+    stored = await runtime.db.run(secrets.get_all, runtime.keys, row.id, HOOK_SECRET)
+    found: list[tuple[PairRuntime, Side]] = []
+    for pair in await runtime.db.run(pairs.listing):
+        for side, connection_id in (("left", pair.left_id), ("right", pair.right_id)):
+            if connection_id == row.id:
+                try:
+                    _, assembled = await runtime.pair(pair.id)
+                except Misconfigured:
+                    continue  # a broken pair takes no part; polling finds what it missed once it is mended
+                which: Side = "left" if side == "left" else "right"
+                found.append((assembled, which))
+    target = {
+        "id": row.id,
+        "secret": stored[HOOK_SECRET].reveal() if HOOK_SECRET in stored else "",
+        "connector": await runtime.connector(row),
+        "pairs": found,
+    }
+    cache[name] = (stamp, target)
+    return target
+
+
+def _stamp(conn: Connection, name: str) -> Any:
+    sql = """select c.id, c.updated_at, (select array_agg((p.id, p.version)::text order by p.id) from pair p
+                                         where c.id in (p.left_id, p.right_id)) as pairs
+             from connection c where c.name = :name"""
+    row = conn.execute(text(sql), {"name": name}).one_or_none()
+    return None if row is None else tuple(row)

@@ -1,0 +1,62 @@
+"""`isthmus conflicts`: fields both sides changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from isthmus.cli.session import JSON, actor, out, run, say_json
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Fields both sides changed differently.")
+
+
+@app.command("list")
+def listing(pair: str = typer.Argument(help="The pair."), as_json: bool = JSON) -> None:
+    """List open Conflicts with both values."""
+    from isthmus.operate import conflicts
+    from isthmus.store import pairs
+
+    async def work(runtime: Any) -> Any:
+        return await runtime.db.run(lambda conn: conflicts.listing(conn, pairs.get(conn, pair).id))
+
+    rows = run(work, as_json=as_json)
+    if as_json:
+        say_json(rows)
+        return
+    table = Table("number", "entity", "left", "right", "field", "left says", "right says", "both had")
+    for row in rows:
+        values = (str(row[k]) for k in ("left_value", "right_value", "left_base"))
+        table.add_row(str(row["id"]), row["entity"], row["left_key"], row["right_key"], row["field"], *values)
+    out.print(table)
+
+
+@app.command()
+def settle(
+    winner: str = typer.Argument(help="Whose value stands: left or right."),
+    number: list[int] = typer.Argument(None, help="Conflicts by number."),
+    pair: str = typer.Option("", "--all-of", help="All open Conflicts of this pair alike."),
+    field: str = typer.Option("", "--field", help="With --all-of: only this field."),
+    as_json: bool = JSON,
+) -> None:
+    """Choose whose value stands; it is written at once."""
+    from isthmus.operate import conflicts
+    from isthmus.store import pairs
+
+    if winner not in ("left", "right"):
+        raise typer.BadParameter("say left or right")
+
+    async def work(runtime: Any) -> int:
+        def choose(conn: Any) -> int:
+            ids = list(number or [])
+            if pair:
+                rows = conflicts.listing(conn, pairs.get(conn, pair).id, limit=100_000)
+                ids.extend(int(r["id"]) for r in rows if not field or r["field"] == field)
+            side: Any = winner
+            return conflicts.settle(conn, ids, side, runtime.wake, actor())
+
+        return int(await runtime.db.run(choose))
+
+    done = run(work, as_json=as_json)
+    say_json({"settled": done}) if as_json else out.print(f"Settled {done:,}: the {winner} value is written.")

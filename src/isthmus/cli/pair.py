@@ -1,0 +1,148 @@
+"""`isthmus pair`: two Connections kept in agreement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from isthmus.cli.session import JSON, actor, out, run, say_json
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Two Connections kept in agreement.")
+
+
+@app.command()
+def add(
+    name: str = typer.Argument(help="A name of your choice."),
+    left: str = typer.Option(..., "--left", help="The left Connection, usually Odoo."),
+    right: str = typer.Option(..., "--right", help="The right Connection."),
+    template: str = typer.Option("odoo-bng", "--template", help="The template to start from."),
+    production: bool = typer.Option(False, "--production", help="This pair is for production."),
+    as_json: bool = JSON,
+) -> None:
+    """Add a pair from a template; it is checked against both systems before it is stored."""
+    from isthmus.operate import pairs
+
+    async def work(runtime: Any) -> Any:
+        environment = "production" if production else "sandbox"
+        return await pairs.add(
+            runtime, name, left=left, right=right, shipped=template, environment=environment, actor=actor()
+        )
+
+    pair_id, version = run(work, as_json=as_json)
+    if as_json:
+        say_json({"pair": name, "id": pair_id, "version": version})
+    else:
+        out.print(f"Pair {name} is stored. Next: isthmus load {name}", highlight=False)
+
+
+@app.command("list")
+def listing(as_json: bool = JSON) -> None:
+    """List pairs."""
+    from isthmus.store import pairs
+
+    async def work(runtime: Any) -> Any:
+        return await runtime.db.run(pairs.listing)
+
+    rows = run(work, as_json=as_json)
+    if as_json:
+        names = ("id", "name", "left_name", "right_name", "environment", "state", "state_reason", "version")
+        say_json([{n: getattr(row, n) for n in names} for row in rows])
+        return
+    table = Table("name", "left", "right", "environment", "state", "version", "entities")
+    for row in rows:
+        entities = ", ".join(row.settings.get("entities", {}))
+        table.add_row(row.name, row.left_name, row.right_name, row.environment, row.state, str(row.version), entities)
+    out.print(table)
+
+
+@app.command()
+def pause(name: str = typer.Argument(help="The pair."), as_json: bool = JSON) -> None:
+    """Stop writing for this pair; events go on being accepted and nothing is lost."""
+    _set_state(name, "paused", as_json)
+
+
+@app.command()
+def resume(name: str = typer.Argument(help="The pair."), as_json: bool = JSON) -> None:
+    """Make a paused or halted pair active again and work off what has come in."""
+    _set_state(name, "active", as_json)
+
+
+def _set_state(name: str, state: str, as_json: bool) -> None:
+    from isthmus.operate import pairs
+
+    async def work(runtime: Any) -> Any:
+        return await runtime.db.run(pairs.set_state, runtime, name, state, actor())
+
+    row = run(work, as_json=as_json)
+    say_json({"pair": name, "state": row.state}) if as_json else out.print(f"Pair {name} is {row.state}.")
+
+
+@app.command()
+def export(
+    name: str = typer.Argument(help="The pair."),
+    folder: Path = typer.Argument(help="The folder to write to."),
+    as_json: bool = JSON,
+) -> None:
+    """Write the whole pair as one folder of files, without secrets, for git."""
+    from isthmus.operate import pairs
+
+    async def work(runtime: Any) -> Any:
+        return await runtime.db.run(pairs.export, name)
+
+    files = run(work, as_json=as_json)
+    pairs.write_folder(files, folder)
+    if as_json:
+        say_json({"pair": name, "files": sorted(files)})
+    else:
+        out.print(f"Wrote {len(files)} files to {folder}.", highlight=False)
+
+
+@app.command()
+def diff(folder: Path = typer.Argument(help="A folder that export wrote."), as_json: bool = JSON) -> None:
+    """Show what applying a folder would change. Exits with 3 when anything would."""
+    from isthmus.operate import assemble, pairs
+    from isthmus.store import pairs as stored
+
+    files = _read(folder, as_json)
+
+    async def work(runtime: Any) -> str:
+        def compare(conn: Any) -> str:
+            name = assemble.parse_pair(files["pair.yaml"]).pair
+            known = {row.name for row in stored.listing(conn)}
+            return pairs.diff(pairs.export(conn, name) if name in known else {}, files)
+
+        return str(await runtime.db.run(compare))
+
+    changed = run(work, as_json=as_json)
+    say_json({"diff": changed}) if as_json else out.print(changed or "Nothing would change.", markup=False)
+    if changed:
+        raise typer.Exit(3)
+
+
+@app.command()
+def apply(folder: Path = typer.Argument(help="A folder that export wrote."), as_json: bool = JSON) -> None:
+    """Make a folder the pair's next version, after checking it against both systems."""
+    from isthmus.operate import pairs
+
+    files = _read(folder, as_json)
+
+    async def work(runtime: Any) -> Any:
+        return await pairs.apply(runtime, files, actor=actor())
+
+    pair_id, version = run(work, as_json=as_json)
+    say_json({"id": pair_id, "version": version}) if as_json else out.print(f"Applied as version {version}.")
+
+
+def _read(folder: Path, as_json: bool) -> dict[str, str]:
+    from isthmus.cli.session import fail
+    from isthmus.errors import IsthmusError
+    from isthmus.operate import pairs
+
+    try:
+        return pairs.read_folder(folder)
+    except IsthmusError as error:
+        fail(error, as_json=as_json)
+        raise

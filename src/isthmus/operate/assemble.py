@@ -1,0 +1,230 @@
+"""From a pair file to a running pair: Connections opened, Mappings compiled against what the systems really have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import resources
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from isthmus.errors import Misconfigured
+from isthmus.mapping.compiled import CompiledMapping, compile_mapping
+from isthmus.mapping.definition import Mapping as MappingFile
+from isthmus.mapping.definition import load_mapping
+from isthmus.mapping.lookups import Lookups
+from isthmus.mapping.rules import Rule, load_rules
+from isthmus.model.canonical import CanonicalEntity
+from isthmus.model.entities import ENTITIES
+from isthmus.model.pairfile import EntityFile, FieldPolicyFile, PairFile, SideFile
+from isthmus.model.policy import EntityPolicy, FieldPolicy, Guard, Side
+from isthmus.model.policy import Rule as Owner
+from isthmus.model.schema import EntitySchema
+from isthmus.sdk.connector import Connector
+from isthmus.sync.pair import EntityBinding, PairRuntime, SideBinding
+
+
+def parse_pair(text: str, where: str = "pair.yaml") -> PairFile:
+    """A pair file; raises Misconfigured naming every wrong place by its path."""
+    try:
+        return PairFile.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise Misconfigured(f"reading {where}", answered=str(error), hint="Correct the YAML at that line.") from error
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
+        raise Misconfigured(
+            f"reading {where}", answered=told, hint="Correct these places, then apply again."
+        ) from error
+
+
+def template(kind: str, name: str) -> str:
+    """The text of a file that ships: kind is `pairs`, `mappings` or `rules`."""
+    folder = resources.files("isthmus") / "templates" / kind
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+        raise Misconfigured(
+            f"looking for the {kind.removesuffix('s')} {name}",
+            answered="there is none with this name",
+            hint=f"Those that ship: {', '.join(known)}.",
+        )
+    return path.read_text()
+
+
+def mapping_file(files: Mapping[str, str], name: str) -> MappingFile:
+    """A Mapping by name: the pair's own file if it has one, else the one that ships."""
+    own = files.get(f"mappings/{name}.yaml")
+    return load_mapping(own if own is not None else template("mappings", name))
+
+
+def rules_of(files: Mapping[str, str], names: Sequence[str]) -> list[Rule]:
+    """The validation rules of these files, the pair's own before those that ship."""
+    out: list[Rule] = []
+    for name in names:
+        own = files.get(f"rules/{name}.yaml")
+        out.extend(load_rules(own if own is not None else template("rules", name)))
+    return out
+
+
+async def schemas(connector: Connector, entities: Sequence[str]) -> dict[str, EntitySchema]:
+    """What the system says of these Entities now, by name."""
+    return {schema.name: schema for schema in await connector.describe(sorted(set(entities)))}
+
+
+class Assembler:
+    """Builds a PairRuntime; everything it needs is handed in, so that it can be done for a dry run as well."""
+
+    def __init__(self, *, installation: str, lookups: Lookups, rates: Any) -> None:
+        self._installation = installation
+        self._lookups = lookups
+        self._rates = rates
+
+    async def assemble(
+        self,
+        pair: Any,
+        file: PairFile,
+        files: Mapping[str, str],
+        connectors: Mapping[Side, tuple[int, str, Connector]],
+    ) -> PairRuntime:
+        """The pair as it runs. Raises Misconfigured or SchemaDrift when files and systems do not fit together."""
+        mappings = {
+            name: (mapping_file(files, entity.left.mapping), mapping_file(files, entity.right.mapping))
+            for name, entity in file.entities.items()
+        }
+        known = {
+            "left": await schemas(connectors["left"][2], [left.entity for left, _ in mappings.values()]),
+            "right": await schemas(connectors["right"][2], [right.entity for _, right in mappings.values()]),
+        }
+        out = PairRuntime(
+            id=int(pair.id),
+            name=pair.name,
+            environment=pair.environment,
+            version=int(pair.version),
+            settings=file.settings,
+        )
+        for name in _in_order(file):
+            entity, canonical = file.entities[name], _canonical(name)
+            sides = {
+                side: self._side(
+                    side, getattr(entity, side), mappings[name][n], canonical, known[side], connectors, file
+                )
+                for n, side in enumerate(("left", "right"))
+            }
+            policy = policy_of(canonical, entity)
+            out.entities[name] = EntityBinding(
+                pair_id=out.id,
+                pair=out.name,
+                installation=self._installation,
+                name=name,
+                canonical=canonical,
+                left=sides["left"],
+                right=sides["right"],
+                policy=policy,
+                rules=rules_of(files, entity.rules),
+                shares=entity.shares,
+                foreign_policy=_foreign_policy(canonical, policy, entity.shares),
+            )
+        for name, binding in out.entities.items():
+            out.entities[name] = replace(binding, siblings=_siblings(out, binding))
+        return out
+
+    def _side(
+        self,
+        side: str,
+        settings: SideFile,
+        mapping: MappingFile,
+        canonical: CanonicalEntity,
+        known: Mapping[str, EntitySchema],
+        connectors: Mapping[Side, tuple[int, str, Connector]],
+        file: PairFile,
+    ) -> SideBinding:
+        which: Side = "left" if side == "left" else "right"
+        connection_id, connection, connector = connectors[which]
+        compiled: CompiledMapping = compile_mapping(
+            mapping,
+            entity=canonical,
+            schema=known.get(mapping.entity),
+            lookups=self._lookups,
+            rates=self._rates,
+            settings={**file.settings, "side": side},
+        )
+        return SideBinding(
+            side=which,
+            connection_id=connection_id,
+            connection=connection,
+            connector=connector,
+            mapping=compiled,
+            entity=mapping.entity,
+            scope=settings.scope if settings.scope is not None else compiled.scope,
+            adopt=settings.adopt,
+        )
+
+
+def policy_of(canonical: CanonicalEntity, entity: EntityFile) -> EntityPolicy:
+    """The Policy of an Entity: the pair file over the canonical defaults."""
+    unknown = sorted(set(entity.fields) - set(canonical.fields))
+    if unknown:
+        raise Misconfigured(
+            f"reading the policies of {canonical.name}",
+            answered=f"unknown field {', '.join(unknown)}",
+            hint=f"The fields are: {', '.join(sorted(canonical.fields))}.",
+        )
+    fields = {name: _field_policy(canonical.fields[name].policy, given) for name, given in entity.fields.items()}
+    return EntityPolicy(
+        fields=fields,
+        deletes=entity.deletes,
+        create_left=entity.create_left,
+        create_right=entity.create_right,
+        first_match_owner=entity.first_match_owner,
+        guard=Guard(**entity.guard.model_dump()),
+    )
+
+
+def _field_policy(default: FieldPolicy, given: FieldPolicyFile) -> FieldPolicy:
+    return replace(default, **given.model_dump(exclude_none=True))
+
+
+def _foreign_policy(canonical: CanonicalEntity, policy: EntityPolicy, shares: str | None) -> EntityPolicy | None:
+    """Fields that the owning Entity has as well are only projected from the left, and strictly."""
+    if shares is None:
+        return None
+    shared = canonical.fields.keys() & _canonical(shares).fields.keys()
+    projected = FieldPolicy(rule=Owner.LEFT, otherwise=Owner.LEFT, strict=True)
+    return replace(policy, fields={**policy.fields, **dict.fromkeys(shared, projected)})
+
+
+def _siblings(pair: PairRuntime, binding: EntityBinding) -> dict[Side, list[str]]:
+    sides: tuple[Side, Side] = ("left", "right")
+    return {
+        side: [
+            e.name
+            for e in pair.fan_out(side, binding.side(side).entity)
+            if e is not binding and e.side(side).adopt == "linked"
+        ]
+        for side in sides
+    }
+
+
+def _canonical(name: str) -> CanonicalEntity:
+    if name not in ENTITIES:
+        raise Misconfigured(
+            f"reading the pair file: entity {name}",
+            answered="there is no canonical entity of this name",
+            hint=f"Known entities: {', '.join(sorted(ENTITIES))}.",
+        )
+    return ENTITIES[name]
+
+
+def _in_order(file: PairFile) -> list[str]:
+    """Entities behind those they depend on."""
+    done: list[str] = []
+    pending = list(file.entities)
+    while pending:
+        ready = [n for n in pending if not (set(_canonical(n).depends_on) & set(pending) - {n})]
+        if not ready:
+            return done + pending
+        done.extend(ready)
+        pending = [n for n in pending if n not in ready]
+    return done

@@ -1,0 +1,170 @@
+"""Connections as verbs: add, list, doctor, rotate, webhooks."""
+
+from __future__ import annotations
+
+import secrets as random_secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from isthmus.errors import IsthmusError, Misconfigured
+from isthmus.model.secret import Secret
+from isthmus.operate.assemble import mapping_file, parse_pair
+from isthmus.operate.runtime import Runtime
+from isthmus.operate.secrets import open_secrets
+from isthmus.sdk.connector import Finding, HookStatus
+from isthmus.sdk.registry import ConnectorKind, find
+from isthmus.store import auditlog, connections, pairs, secrets
+
+HOOK_SECRET = "hook_secret"  # noqa: S105 - the name of the secret
+"""Every Connection has one: it is part of the URL that webhooks are sent to, or what signs them."""
+
+
+async def add(
+    runtime: Runtime,
+    name: str,
+    *,
+    kind: str,
+    environment: str,
+    settings: Mapping[str, Any],
+    given: Mapping[str, Secret],
+    actor: str,
+) -> int:
+    """Store a Connection; its settings are checked by the connector's own form, secrets are sealed at once."""
+    connector = find(kind)
+    plain = dict(settings)
+    sealed = {**given, **{n: Secret(str(plain.pop(n))) for n in connector.secret_names() if n in plain}}
+    sealed.setdefault(HOOK_SECRET, Secret(random_secrets.token_urlsafe(24)))
+    connector.parse(plain, _known(connector, sealed))
+
+    def work(conn: Connection) -> int:
+        connection_id = connections.add(conn, name=name, kind=kind, environment=environment, settings=plain)
+        kept = secrets.get_all(conn, runtime.keys, connection_id)
+        if HOOK_SECRET in kept:
+            sealed.pop(HOOK_SECRET, None)
+        secrets.put(conn, runtime.keys, connection_id, sealed)
+        entry = auditlog.Entry(
+            action="add connection",
+            actor=actor,
+            why={"connection": name, "kind": kind},
+            after={"settings": plain, "secrets": sorted(sealed)},
+        )
+        auditlog.append(conn, [entry])
+        return connection_id
+
+    return await runtime.db.run(work)
+
+
+async def rotate(runtime: Runtime, name: str, given: Mapping[str, Secret], actor: str) -> list[Finding]:
+    """Replace secrets of a Connection after proving that the new ones work; pairs halted by the old ones resume."""
+    row = await runtime.db.run(connections.get, name)
+    kind = find(row.kind)
+    unknown = sorted(set(given) - set(kind.secret_names()) - {HOOK_SECRET})
+    if unknown:
+        raise Misconfigured(
+            f"rotating secrets of connection {name}",
+            answered=f"a {kind.name} connection has no secret {', '.join(unknown)}",
+            hint=f"Its secrets are: {', '.join(kind.secret_names())}.",
+        )
+    before = await runtime.db.run(open_secrets, runtime.keys, row.id)
+    candidate = kind.make(row.settings, _known(kind, {**before, **given}), await runtime.services(row))
+    try:
+        findings = list(await candidate.check())
+    finally:
+        await candidate.close()
+    problems = [f for f in findings if f.status == "problem"]
+    if problems:
+        raise Misconfigured(
+            f"rotating secrets of connection {name}",
+            answered=problems[0].message,
+            hint=f"{problems[0].fix} The old secrets stay in use.",
+        )
+
+    def work(conn: Connection) -> None:
+        secrets.put(conn, runtime.keys, row.id, given)
+        conn.execute(text("delete from secret where connection_id = :id and name like 'token:%'"), {"id": row.id})
+        connections.set_state(conn, row.id, "ok")
+        conn.execute(text("update connection set updated_at = now() where id = :id"), {"id": row.id})
+        for pair in pairs.listing(conn):
+            if row.id in (pair.left_id, pair.right_id) and (pair.state_reason or {}).get("kind") == "AuthFailed":
+                pairs.set_state(conn, pair.id, "active")
+                for entity in pair.settings.get("entities", {}):
+                    runtime.wake(conn, pair.id, entity)
+        entry = auditlog.Entry(
+            action="rotate secrets", actor=actor, why={"connection": name}, after={"secrets": sorted(given)}
+        )
+        auditlog.append(conn, [entry])
+
+    await runtime.db.run(work)
+    return findings
+
+
+async def doctor(runtime: Runtime, name: str) -> list[Finding]:
+    """Every finding about a Connection in plain words with its fix; a set-up that cannot even start is one, too."""
+    row = await runtime.db.run(connections.get, name)
+    try:
+        connector = await runtime.connector(row)
+        return list(await connector.check())
+    except IsthmusError as error:
+        return [Finding(check="open", status="problem", message=str(error), fix=error.hint)]
+
+
+async def accept(runtime: Runtime, name: str, actor: str) -> None:
+    """Take a copied or restored system as the one that is meant from now on; a Sweep should follow."""
+    row = await runtime.db.run(connections.get, name)
+    connector = await runtime.connector(row)
+    now = dict(await connector.fingerprint())
+
+    def work(conn: Connection) -> None:
+        connections.set_fingerprint(conn, row.id, now)
+        entry = auditlog.Entry(
+            action="accept system", actor=actor, why={"connection": name}, before=row.fingerprint, after=now
+        )
+        auditlog.append(conn, [entry])
+
+    await runtime.db.run(work)
+
+
+async def install_hooks(
+    runtime: Runtime, name: str, base_url: str, *, admin: Mapping[str, Secret] | None = None
+) -> Sequence[HookStatus]:
+    """Register webhooks of a Connection for every Entity its pairs use. `admin` secrets are used once, never stored."""
+    row = await runtime.db.run(connections.get, name)
+    connector = await runtime.connector(row)
+    entities = await runtime.db.run(_entities_of, row.id)
+    url = await hook_url(runtime, row, base_url)
+    if admin:
+        kind = find(row.kind)
+        stored = await runtime.db.run(open_secrets, runtime.keys, row.id)
+        own = kind.make(row.settings, _known(kind, {**stored, **admin}), await runtime.services(row))
+        try:
+            return await own.install_hooks(entities, url)
+        finally:
+            await own.close()
+    return await connector.install_hooks(entities, url)
+
+
+async def hook_url(runtime: Runtime, row: Any, base_url: str) -> str:
+    """Where this Connection's webhooks are sent: its own address with a secret in it."""
+    stored = await runtime.db.run(secrets.get_all, runtime.keys, row.id, HOOK_SECRET)
+    return f"{base_url.rstrip('/')}/hooks/{row.name}/{stored[HOOK_SECRET].reveal()}"
+
+
+def _entities_of(conn: Connection, connection_id: int) -> list[str]:
+    """System entities that the pairs of a Connection use, from their Mappings."""
+    found: set[str] = set()
+    for pair in pairs.listing(conn):
+        files = pairs.files(conn, pair.id, pair.version)
+        file = parse_pair(files["pair.yaml"])
+        for entity in file.entities.values():
+            if pair.left_id == connection_id:
+                found.add(mapping_file(files, entity.left.mapping).entity)
+            if pair.right_id == connection_id:
+                found.add(mapping_file(files, entity.right.mapping).entity)
+    return sorted(found)
+
+
+def _known(kind: ConnectorKind, given: Mapping[str, Secret]) -> dict[str, Secret]:
+    """Only the secrets that the connector's own form has."""
+    return {name: value for name, value in given.items() if name in kind.settings.model_fields}

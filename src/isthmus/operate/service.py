@@ -1,0 +1,130 @@
+"""The service: engine, pollers and the HTTP face in one process, drained on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from sqlalchemy import Connection, text
+
+from isthmus.operate.assemble import mapping_file, parse_pair
+from isthmus.operate.runtime import POLL_JOB, Runtime
+from isthmus.store import pairs
+
+DEFAULT_POLL_SECONDS = 5.0
+
+_LOG = logging.getLogger(__name__)
+
+
+async def serve(
+    runtime: Runtime,
+    make_app: Callable[[Runtime], Any],
+    *,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run until SIGTERM or SIGINT (or `stop`): answer HTTP, drain lanes, poll. Running work ends before we do."""
+    ending = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            loop.add_signal_handler(number, ending.set)
+    config = uvicorn.Config(
+        make_app(runtime),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=30,
+    )
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # we drain the engine first
+    await runtime.db.run(wake_everything, runtime)
+    tasks = [
+        asyncio.create_task(_http(server), name="http"),
+        asyncio.create_task(runtime.engine.run(ending), name="engine"),
+        asyncio.create_task(_poll_forever(runtime, ending), name="polling"),
+    ]
+    try:
+        while not server.started and not tasks[0].done():
+            await asyncio.sleep(0.01)
+        if server.started:
+            bound = server.servers[0].sockets[0].getsockname()
+            ready(f"http://{bound[0]}:{bound[1]}")
+        waiter = asyncio.create_task(ending.wait())
+        await asyncio.wait({waiter, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        waiter.cancel()
+    finally:
+        runtime.stopping = True
+        ending.set()
+        server.should_exit = True
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+
+async def _http(server: uvicorn.Server) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        await server._serve()
+
+
+def wake_everything(conn: Connection, runtime: Runtime) -> None:
+    """Start-up: whatever was pending, claimed or unanswered when the last process ended is looked at."""
+    sql = """select distinct pair_id, entity from change where state <> 'closed'
+             union select distinct pair_id, entity from intent where state in ('planned', 'sent', 'unknown')"""
+    for row in conn.execute(text(sql)):
+        runtime.wake(conn, row.pair_id, row.entity)
+
+
+async def _poll_forever(runtime: Runtime, ending: asyncio.Event) -> None:
+    """Ask for polls when they are due; the engine sees to it that each runs once, on one worker."""
+    due: dict[tuple[int, str, str], float] = {}
+    while not ending.is_set():
+        try:
+            wanted = await runtime.db.run(_wanted)
+            now = runtime.clock.monotonic()
+            for (pair_id, side, entity), seconds in wanted.items():
+                if due.get((pair_id, side, entity), 0.0) <= now:
+                    due[pair_id, side, entity] = now + seconds
+                    await runtime.db.run(_ask, runtime, pair_id, side, entity)
+        except Exception:
+            _LOG.exception("asking for polls failed; it is tried again in a moment")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), 0.5)
+
+
+def _ask(conn: Connection, runtime: Runtime, pair_id: int, side: str, entity: str) -> None:
+    args = {"pair": pair_id, "side": side, "entity": entity}
+    runtime.engine.wake(conn, POLL_JOB, f"{pair_id}:{side}:{entity}", args)
+
+
+_POLLED: dict[tuple[int, int], dict[tuple[int, str, str], float]] = {}
+
+
+def _wanted(conn: Connection) -> dict[tuple[int, str, str], float]:
+    """Which side's Entities are to be polled, and how often; from the pair files, read again when they change."""
+    out: dict[tuple[int, str, str], float] = {}
+    for row in pairs.listing(conn):
+        if row.state != "active":
+            continue
+        kept = _POLLED.get((row.id, row.version))
+        if kept is None:
+            files = pairs.files(conn, row.id, row.version)
+            kept = {}
+            for entity in parse_pair(files["pair.yaml"]).entities.values():
+                for side in ("left", "right"):
+                    settings = getattr(entity, side)
+                    key = (int(row.id), side, mapping_file(files, settings.mapping).entity)
+                    seconds = settings.poll_seconds or DEFAULT_POLL_SECONDS
+                    kept[key] = min(seconds, kept.get(key, seconds))
+            _POLLED[row.id, row.version] = kept
+        out.update(kept)
+    return out
