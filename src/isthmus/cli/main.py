@@ -8,9 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("isthmus.cli.serve", "Run the service: API, webhooks, lanes and pollers."),
@@ -37,15 +36,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class _Group(TyperGroup):
     """Lists every command from the table; imports the one that is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         module, summary = COMMANDS[cmd_name]
         if not _called(cmd_name):
-            return click.Command(cmd_name, help=summary, short_help=summary)
+            return TyperCommand(cmd_name, help=summary, short_help=summary)
         command = typer.main.get_command(importlib.import_module(module).app)
         command.name = cmd_name
         return command

@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -38,7 +38,7 @@ def run(work: Callable[[Any], Awaitable[T]], *, as_json: bool = False) -> T:
         fail(error, as_json=as_json)
 
 
-def fail(error: IsthmusError, *, as_json: bool = False) -> Any:
+def fail(error: IsthmusError, *, as_json: bool = False) -> NoReturn:
     """Tell an error: what was being done, what was answered, what to do next. Exits with 1."""
     if as_json:
         typer.echo(json.dumps({"error": error.as_dict()}, default=str))

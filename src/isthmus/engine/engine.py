@@ -37,6 +37,8 @@ STALLED_AFTER_SECONDS = 5.0
 MOST_TRIES = 10
 """Starts of one job that ended in the death of its worker before it is given up: a poison job cannot loop."""
 
+_ROUSE = "rouse"
+
 _LOG = logging.getLogger(__name__)
 
 _WAKE = text(
@@ -68,6 +70,7 @@ class Engine:
         self._periodic: list[_Periodic] = []
         self._given_up: GivenUp | None = None
         self._worker: worker.Worker | None = None
+        self.job(_ROUSE, self._rouse)
 
     def job(self, name: str, handler: Handler) -> None:
         """Register what to do for jobs of this name; the handler gets the JSON arguments it was woken with."""
@@ -99,17 +102,26 @@ class Engine:
 
         With `at` the run comes no earlier. A run that starts after the commit sees everything the caller wrote.
         """
-        later = ":later" if at is not None else ""
         given = {
             "queue": self._queue,
             "task": name,
             "priority": priority,
             "lock": f"{name}:{key}",
-            "queueing_lock": f"{name}:{key}{later}",
+            "queueing_lock": f"{name}:{key}",
             "args": json.dumps(args),
             "at": at,
         }
+        if at is not None:
+            # A waiting job would block later ones of the same lock, even those that are due: it gets a lock of its
+            # own and only rouses the real one when its time has come.
+            roused = {"name": name, "key": key, "args": args, "priority": priority}
+            lock = f"{_ROUSE}:{name}:{key}"
+            given |= {"task": _ROUSE, "lock": lock, "queueing_lock": lock, "args": json.dumps(roused)}
         conn.execute(_WAKE, given)
+
+    async def _rouse(self, args: dict[str, Any]) -> None:
+        """The time of a wake-up for later has come."""
+        await self._db.run(self.wake, args["name"], args["key"], args["args"], priority=int(args["priority"]))
 
     async def run(self, stop: asyncio.Event, *, concurrency: int = 16, grace_seconds: float = 20.0) -> None:
         """Work until `stop` is set, then let running jobs end. Survives restarts of the database."""
@@ -138,7 +150,7 @@ class Engine:
                 worker_middleware=[self._fetch_again],
             )
             current = self._worker
-            working = asyncio.create_task(current.run())
+            working = asyncio.create_task(current.run())  # type: ignore[no-untyped-call]  # procrastinate leaves it untyped
             helpers = [
                 asyncio.create_task(self._take_over()),
                 *(asyncio.create_task(self._tick(p)) for p in self._periodic),
@@ -151,7 +163,7 @@ class Engine:
                 for task in helpers:
                     task.cancel()
                 results = await asyncio.gather(*helpers, return_exceptions=True)
-                current.stop()
+                current.stop()  # type: ignore[no-untyped-call]  # procrastinate leaves it untyped
                 await working
             for result in results:
                 if isinstance(result, Exception):

@@ -57,7 +57,7 @@ class EntityFile(_Part):
     first_match_owner: Side = Field("left", description="Whose value stands where two records first meet and differ.")
     shares: str | None = Field(None, description="The Entity that owns the fields when a record serves both.")
     rules: list[str] = Field(default_factory=list, description="Validation rule files, by name.")
-    guard: GuardFile = Field(default_factory=GuardFile, description="Limits for one go.")
+    guard: GuardFile = Field(GuardFile.model_validate({}), description="Limits for one go.")
     fields: dict[str, FieldPolicyFile] = Field(default_factory=dict, description="Policies that differ from default.")
 
 

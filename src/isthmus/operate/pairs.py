@@ -16,6 +16,7 @@ from isthmus.operate.assemble import parse_pair, template
 from isthmus.operate.runtime import Runtime
 from isthmus.store import auditlog, connections, pairs
 
+_LOOKUP_HEAD = ("system", "value", "canonical")
 _ALLOWED = ("pair.yaml", "mappings/", "rules/", "lookups/")
 
 
@@ -90,8 +91,8 @@ def export(conn: Connection, name: str) -> dict[str, str]:
     row = pairs.get(conn, name)
     files = pairs.files(conn, row.id, row.version)
     tables: dict[str, list[tuple[str, str, str]]] = {}
-    for table, side, value, canonical in pairs.lookups(conn, row.id):
-        tables.setdefault(table, []).append((side, value, canonical))
+    for table, system, value, canonical in pairs.lookups(conn, row.id):
+        tables.setdefault(table, []).append((system, value, canonical))
     files.update({f"lookups/{table}.csv": _write_lookup(rows) for table, rows in tables.items()})
     return dict(sorted(files.items()))
 
@@ -155,25 +156,25 @@ def _check_names(files: Mapping[str, str]) -> None:
 def _write_lookup(rows: list[tuple[str, str, str]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("side", "value", "canonical"))
-    writer.writerows(sorted(rows))
+    writer.writerow(_LOOKUP_HEAD)
+    writer.writerows(rows)
     return out.getvalue()
 
 
-def _read_lookup(path: str, text: str) -> list[tuple[str, str, str]]:
-    rows = list(csv.reader(io.StringIO(text)))
-    if not rows or [cell.strip() for cell in rows[0]] != ["side", "value", "canonical"]:
+def _read_lookup(path: str, content: str) -> list[tuple[str, str, str]]:
+    rows = list(csv.reader(io.StringIO(content)))
+    if not rows or tuple(cell.strip() for cell in rows[0]) != _LOOKUP_HEAD:
         raise Misconfigured(
             f"reading {path}",
-            answered="the first line is not side,value,canonical",
+            answered=f"the first line is not {','.join(_LOOKUP_HEAD)}",
             hint="Export the pair to see the form of a look-up table.",
         )
     out = []
     for number, row in enumerate(rows[1:], 2):
-        if len(row) != 3 or row[0] not in ("left", "right"):
+        if len(row) != 3 or not all(row):
             raise Misconfigured(
                 f"reading {path} line {number}",
-                answered=f"{','.join(row)!r} is not left|right,value,canonical",
+                answered=f"{','.join(row)!r} is not {','.join(_LOOKUP_HEAD)}",
                 hint="Correct that line, then apply again.",
             )
         out.append((row[0], row[1], row[2]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from isthmus.engine.budget import SharedBudget
 from isthmus.engine.engine import Engine
 from isthmus.engine.lease import Lease, LeaseLost, take
 from isthmus.errors import Halt, IsthmusError, Misconfigured, Retry
-from isthmus.mapping.lookups import Lookups
+from isthmus.mapping.lookups import LookupRow, Lookups, LookupTable
 from isthmus.mapping.rates import Rates
 from isthmus.model.clock import Clock, SystemClock, new_id
 from isthmus.model.policy import Side
@@ -125,7 +125,9 @@ class Runtime:
             for side_row, (_, _, connector) in ((left, connectors["left"]), (right, connectors["right"])):
                 await check_fingerprint(self.db, side_row, connector)
             assembler = Assembler(
-                installation=await self.installation(), lookups=Lookups.from_rows(tables), rates=Rates.from_rows(dated)
+                installation=await self.installation(),
+                lookups=_lookups(tables),
+                rates=Rates(dated, on=self.clock.now().date()),
             )
             runtime = await assembler.assemble(row, parse_pair(files["pair.yaml"]), files, connectors)
             self._pairs[pair_id] = (stamp, runtime)
@@ -282,6 +284,13 @@ def _pair_parts(conn: Connection, pair_id: int) -> tuple[Any, Any, Any, dict[str
     left, right = connections.by_id(conn, row.left_id), connections.by_id(conn, row.right_id)
     files = pairs.files(conn, pair_id, row.version)
     return row, left, right, files, pairs.lookups(conn, pair_id), pairs.rates(conn, pair_id)
+
+
+def _lookups(rows: Sequence[tuple[str, str, str, str]]) -> Lookups:
+    tables: dict[str, list[LookupRow]] = {}
+    for name, system, value, canonical in rows:
+        tables.setdefault(name, []).append(LookupRow(canonical=canonical, values={system: value}))
+    return Lookups(LookupTable(name=name, rows=tuple(found)) for name, found in tables.items())
 
 
 Progress = Callable[[str, str, int, int | None], None]

@@ -101,38 +101,41 @@ def set_state(conn: Connection, pair_id: int, state: str, reason: Mapping[str, A
 
 
 def lookups(conn: Connection, pair_id: int) -> list[tuple[str, str, str, str]]:
-    """Every look-up row of a pair: (table, side, the side's value, canonical value)."""
-    sql = "select name, side, value, canonical from lookup where pair_id = :id order by 1, 2, 3"
-    return [
-        (str(r.name), str(r.side), str(r.value), str(r.canonical)) for r in conn.execute(text(sql), {"id": pair_id})
-    ]
+    """Every look-up row of a pair in its order: (table, system, the system's value, canonical value)."""
+    sql = "select name, system, value, canonical from lookup where pair_id = :id order by name, position, system, value"
+    found = conn.execute(text(sql), {"id": pair_id})
+    return [(str(r.name), str(r.system), str(r.value), str(r.canonical)) for r in found]
 
 
 def replace_lookup(conn: Connection, pair_id: int, name: str, rows: Iterable[tuple[str, str, str]]) -> int:
-    """Replace one look-up table; rows are (side, value, canonical). Returns how many rows it has now."""
+    """Replace one look-up table; rows are (system, value, canonical). Returns how many rows it has now."""
     conn.execute(text("delete from lookup where pair_id = :id and name = :name"), {"id": pair_id, "name": name})
-    given = [{"id": pair_id, "name": name, "side": s, "value": v, "canonical": c} for s, v, c in rows]
+    given = [
+        {"id": pair_id, "name": name, "system": s, "value": v, "canonical": c, "position": n}
+        for n, (s, v, c) in enumerate(rows)
+    ]
     if given:
-        sql = (
-            "insert into lookup (pair_id, name, side, value, canonical) values (:id, :name, :side, :value, :canonical)"
-        )
+        sql = """insert into lookup (pair_id, name, system, value, canonical, position)
+                 values (:id, :name, :system, :value, :canonical, :position)"""
         conn.execute(text(sql), given)
     return len(given)
 
 
-def rates(conn: Connection, pair_id: int) -> list[tuple[str, date, Decimal]]:
-    """Dated exchange rates: (currency, valid from, units per one unit of the base currency)."""
-    sql = "select currency, valid_from, rate from rate where pair_id = :id order by 1, 2"
-    found = conn.execute(text(sql), {"id": pair_id})
-    return [(str(r.currency), date.fromisoformat(r.valid_from), Decimal(r.rate)) for r in found]
+def rates(conn: Connection, pair_id: int) -> list[tuple[date, str, str, Decimal]]:
+    """Dated exchange rates: (valid from, base, quote, what one base is worth in quote)."""
+    sql = "select valid_from, base, quote, rate from rate where pair_id = :id order by base, quote, valid_from"
+    return [
+        (r.valid_from, str(r.base), str(r.quote), Decimal(r.rate)) for r in conn.execute(text(sql), {"id": pair_id})
+    ]
 
 
-def replace_rates(conn: Connection, pair_id: int, rows: Sequence[tuple[str, date, Decimal]]) -> None:
+def replace_rates(conn: Connection, pair_id: int, rows: Sequence[tuple[date, str, str, Decimal]]) -> None:
     """Replace the table of dated exchange rates."""
     conn.execute(text("delete from rate where pair_id = :id"), {"id": pair_id})
-    given = [{"id": pair_id, "c": c, "d": d.isoformat(), "r": str(r)} for c, d, r in rows]
+    given = [{"id": pair_id, "day": d, "base": b, "quote": q, "rate": r} for d, b, q, r in rows]
     if given:
-        conn.execute(text("insert into rate (pair_id, currency, valid_from, rate) values (:id, :c, :d, :r)"), given)
+        sql = "insert into rate (pair_id, base, quote, valid_from, rate) values (:id, :base, :quote, :day, :rate)"
+        conn.execute(text(sql), given)
 
 
 def change_set(conn: Connection, pair_id: int, kind: str, actor: str = "system") -> int:

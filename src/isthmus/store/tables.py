@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
@@ -162,22 +164,24 @@ lookup = Table(
     metadata,
     Column("pair_id", BigInteger, ForeignKey("pair.id", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
-    Column("side", Text, nullable=False),
+    Column("system", Text, nullable=False),
     Column("value", Text, nullable=False),
     Column("canonical", Text, nullable=False),
-    PrimaryKeyConstraint("pair_id", "name", "side", "value"),
-    comment="Look-up tables that the user edits: a side's value and its canonical value.",
+    Column("position", Integer, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("pair_id", "name", "system", "value"),
+    comment="Look-up tables that the user edits: a system's value and its canonical value, in the user's order.",
 )
 
 rate = Table(
     "rate",
     metadata,
     Column("pair_id", BigInteger, ForeignKey("pair.id", ondelete="CASCADE"), nullable=False),
-    Column("currency", Text, nullable=False),
-    Column("valid_from", Text, nullable=False),
-    Column("rate", Text, nullable=False),
-    PrimaryKeyConstraint("pair_id", "currency", "valid_from"),
-    comment="Dated exchange rates: units of `currency` per one unit of the pair's base currency, exact text.",
+    Column("base", Text, nullable=False),
+    Column("quote", Text, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("rate", Numeric, nullable=False),
+    PrimaryKeyConstraint("pair_id", "base", "quote", "valid_from"),
+    comment="Dated exchange rates: one unit of `base` is worth `rate` of `quote` from that day on.",
 )
 
 delivery = Table(

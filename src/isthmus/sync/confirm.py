@@ -42,7 +42,7 @@ class _Books:
     ends: list[intents.End] = field(default_factory=list)
     audit: list[auditlog.Entry] = field(default_factory=list)
     closes: list[changes.Close] = field(default_factory=list)
-    letters: list[letters.NewLetter] = field(default_factory=list)
+    held: list[letters.NewLetter] = field(default_factory=list)
     passed: list[tuple[str, str, str]] = field(default_factory=list)
     conflicts: list[letters.NewConflict] = field(default_factory=list)
     still_open: dict[int, list[str]] = field(default_factory=dict)
@@ -78,7 +78,7 @@ def confirm(
     links.update(conn, books.moved, loop_minutes=entity.policy.guard.loop_minutes)
     intents.end(conn, books.ends)
     auditlog.append(conn, books.audit)
-    letters.open_letters(conn, entity.pair_id, books.letters)
+    letters.open_letters(conn, entity.pair_id, books.held)
     letters.close_letters(conn, entity.pair_id, books.passed, by="a later success")
     letters.open_conflicts(conn, entity.pair_id, entity.name, books.conflicts)
     letters.close_conflicts(conn, books.still_open)
@@ -177,7 +177,7 @@ def _hold(books: _Books, entity: EntityBinding, item: Item, error: IsthmusError)
     books.counts["held"] += 1
     books.counts["kinds"][error.kind] = books.counts["kinds"].get(error.kind, 0) + 1
     me = item.seen(item.origin)
-    books.letters.append(
+    books.held.append(
         letters.NewLetter(
             entity=entity.name,
             side=item.origin,

@@ -353,13 +353,14 @@ COMMENT ON TABLE staged IS 'Records as read for an initial load, and what would 
 CREATE TABLE lookup (
 	pair_id BIGINT NOT NULL, 
 	name TEXT NOT NULL, 
-	side TEXT NOT NULL, 
+	system TEXT NOT NULL, 
 	value TEXT NOT NULL, 
 	canonical TEXT NOT NULL, 
-	CONSTRAINT pk_lookup PRIMARY KEY (pair_id, name, side, value), 
+	position INTEGER DEFAULT '0' NOT NULL, 
+	CONSTRAINT pk_lookup PRIMARY KEY (pair_id, name, system, value), 
 	CONSTRAINT fk_lookup_pair_id_pair FOREIGN KEY(pair_id) REFERENCES pair (id) ON DELETE CASCADE
 );
-COMMENT ON TABLE lookup IS 'Look-up tables that the user edits: a side''s value and its canonical value.';
+COMMENT ON TABLE lookup IS 'Look-up tables that the user edits: a system''s value and its canonical value, in the user''s order.';
 
 CREATE TABLE pair_version (
 	pair_id BIGINT NOT NULL, 
@@ -374,11 +375,12 @@ COMMENT ON TABLE pair_version IS 'Every applied configuration of a pair, as file
 
 CREATE TABLE rate (
 	pair_id BIGINT NOT NULL, 
-	currency TEXT NOT NULL, 
-	valid_from TEXT NOT NULL, 
-	rate TEXT NOT NULL, 
-	CONSTRAINT pk_rate PRIMARY KEY (pair_id, currency, valid_from), 
+	base TEXT NOT NULL, 
+	quote TEXT NOT NULL, 
+	valid_from DATE NOT NULL, 
+	rate NUMERIC NOT NULL, 
+	CONSTRAINT pk_rate PRIMARY KEY (pair_id, base, quote, valid_from), 
 	CONSTRAINT fk_rate_pair_id_pair FOREIGN KEY(pair_id) REFERENCES pair (id) ON DELETE CASCADE
 );
-COMMENT ON TABLE rate IS 'Dated exchange rates: units of `currency` per one unit of the pair''s base currency, exact text.';
+COMMENT ON TABLE rate IS 'Dated exchange rates: one unit of `base` is worth `rate` of `quote` from that day on.';
 
