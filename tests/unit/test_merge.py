@@ -107,7 +107,10 @@ def test_a_persons_choice_settles_a_conflict() -> None:
 def test_newest_takes_the_later_edit_when_the_observations_cannot_overlap() -> None:
     left = side({"phone": "L"}, base={"phone": "0"}, seen_at=NOON, changed_at=NOON + timedelta(minutes=9))
     right = side(
-        {"phone": "R"}, base={"phone": "0"}, seen_at=NOON + timedelta(minutes=10), changed_at=NOON + timedelta(minutes=12)
+        {"phone": "R"},
+        base={"phone": "0"},
+        seen_at=NOON + timedelta(minutes=10),
+        changed_at=NOON + timedelta(minutes=12),
     )
     assert run(left, right).to_left == {"phone": "R"}
 

@@ -11,10 +11,9 @@ import yaml
 from pydantic import ValidationError
 
 from isthmus.errors import Misconfigured
-from isthmus.mapping.compiled import CompiledMapping, compile_mapping
-from isthmus.mapping.definition import Mapping as MappingFile
-from isthmus.mapping.definition import load_mapping
+from isthmus.mapping.compiled import CompiledMapping, compile_mapping, load_mapping
 from isthmus.mapping.lookups import Lookups
+from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.mapping.rules import Rule, load_rules
 from isthmus.model.canonical import CanonicalEntity
 from isthmus.model.entities import ENTITIES
@@ -59,12 +58,12 @@ def mapping_file(files: Mapping[str, str], name: str) -> MappingFile:
     return load_mapping(own if own is not None else template("mappings", name))
 
 
-def rules_of(files: Mapping[str, str], names: Sequence[str]) -> list[Rule]:
+def rules_of(files: Mapping[str, str], names: Sequence[str], entity: CanonicalEntity) -> list[Rule]:
     """The validation rules of these files, the pair's own before those that ship."""
     out: list[Rule] = []
     for name in names:
         own = files.get(f"rules/{name}.yaml")
-        out.extend(load_rules(own if own is not None else template("rules", name)))
+        out.extend(load_rules(own if own is not None else template("rules", name), entity))
     return out
 
 
@@ -94,8 +93,8 @@ class Assembler:
             for name, entity in file.entities.items()
         }
         known = {
-            "left": await schemas(connectors["left"][2], [left.entity for left, _ in mappings.values()]),
-            "right": await schemas(connectors["right"][2], [right.entity for _, right in mappings.values()]),
+            "left": await schemas(connectors["left"][2], [left.system_entity for left, _ in mappings.values()]),
+            "right": await schemas(connectors["right"][2], [right.system_entity for _, right in mappings.values()]),
         }
         out = PairRuntime(
             id=int(pair.id),
@@ -122,7 +121,7 @@ class Assembler:
                 left=sides["left"],
                 right=sides["right"],
                 policy=policy,
-                rules=rules_of(files, entity.rules),
+                rules=rules_of(files, entity.rules, canonical),
                 shares=entity.shares,
                 foreign_policy=_foreign_policy(canonical, policy, entity.shares),
             )
@@ -145,7 +144,7 @@ class Assembler:
         compiled: CompiledMapping = compile_mapping(
             mapping,
             entity=canonical,
-            schema=known.get(mapping.entity),
+            schema=known.get(mapping.system_entity),
             lookups=self._lookups,
             rates=self._rates,
             settings={**file.settings, "side": side},
@@ -156,7 +155,7 @@ class Assembler:
             connection=connection,
             connector=connector,
             mapping=compiled,
-            entity=mapping.entity,
+            entity=mapping.system_entity,
             scope=settings.scope if settings.scope is not None else compiled.scope,
             adopt=settings.adopt,
         )

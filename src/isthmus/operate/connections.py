@@ -159,9 +159,9 @@ def _entities_of(conn: Connection, connection_id: int) -> list[str]:
         file = parse_pair(files["pair.yaml"])
         for entity in file.entities.values():
             if pair.left_id == connection_id:
-                found.add(mapping_file(files, entity.left.mapping).entity)
+                found.add(mapping_file(files, entity.left.mapping).system_entity)
             if pair.right_id == connection_id:
-                found.add(mapping_file(files, entity.right.mapping).entity)
+                found.add(mapping_file(files, entity.right.mapping).system_entity)
     return sorted(found)
 
 

@@ -122,7 +122,7 @@ def _wanted(conn: Connection) -> dict[tuple[int, str, str], float]:
             for entity in parse_pair(files["pair.yaml"]).entities.values():
                 for side in ("left", "right"):
                     settings = getattr(entity, side)
-                    key = (int(row.id), side, mapping_file(files, settings.mapping).entity)
+                    key = (int(row.id), side, mapping_file(files, settings.mapping).system_entity)
                     seconds = settings.poll_seconds or DEFAULT_POLL_SECONDS
                     kept[key] = min(seconds, kept.get(key, seconds))
             _POLLED[row.id, row.version] = kept

@@ -262,9 +262,7 @@ class Connector(ABC):
         """Pages of Records with exactly `paths`; with `scope` only those inside it. Archived are included."""
 
     @abstractmethod
-    def changes(
-        self, entity: str, cursor: str | None, scope: Scope | None = None
-    ) -> AsyncIterator[ChangePage]:
+    def changes(self, entity: str, cursor: str | None, scope: Scope | None = None) -> AsyncIterator[ChangePage]:
         """Hints for everything that changed since `cursor` (None: since now), overlap included.
 
         May repeat a hint, never misses one. The last page's cursor is where to go on.

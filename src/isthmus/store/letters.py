@@ -140,12 +140,12 @@ def close_conflicts(conn: Connection, still_open: Mapping[int, Sequence[str]]) -
     conn.execute(text(sql.replace(" ? ", " operator(pg_catalog.?) ")), {"rows": json.dumps(rows)})
 
 
-def choices(conn: Connection, link_ids: Sequence[int]) -> dict[int, dict[str, str]]:
-    """What people have chosen for open Conflicts: Link → field → side that wins."""
+def choices(conn: Connection, link_ids: Sequence[int]) -> dict[int, dict[str, str | None]]:
+    """Links with open Conflicts: Link → field → the side a person has chosen, None where nobody has yet."""
     if not link_ids:
         return {}
-    sql = "select link_id, field, choice from conflict where link_id = any(:ids) and state = 'chosen'"
-    out: dict[int, dict[str, str]] = {}
+    sql = "select link_id, field, choice from conflict where link_id = any(:ids) and state <> 'closed'"
+    out: dict[int, dict[str, str | None]] = {}
     for row in conn.execute(text(sql), {"ids": list(link_ids)}):
-        out.setdefault(int(row.link_id), {})[str(row.field)] = str(row.choice)
+        out.setdefault(int(row.link_id), {})[str(row.field)] = row.choice
     return out

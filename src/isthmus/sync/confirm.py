@@ -234,7 +234,7 @@ def _move_link(books: _Books, entity: EntityBinding, one: Settled) -> None:
         books.counts["linked"] += 0 if creates else 1
         return
     open_fields = {c.field for c in plan.conflicts}
-    if open_fields or item.choices:
+    if open_fields or item.disputed:
         books.still_open[link.id] = sorted(open_fields)
     books.conflicts.extend(
         _new_conflict(link.id, c.field, c.left, c.right, c.left_base, c.right_base) for c in plan.conflicts

@@ -15,7 +15,7 @@ from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import ByExternalKeys, ByKeys, ByValues, Record, Selection
 from isthmus.store import letters, links
 from isthmus.store.database import Database
-from isthmus.sync.match import Candidate, Match, key_value, match
+from isthmus.sync.match import Candidate, Match, key_forms, key_value, match
 from isthmus.sync.pair import EntityBinding, SideBinding
 from isthmus.sync.work import Change, Item, Link, Seen
 
@@ -164,7 +164,7 @@ class Gatherer:
             path = side.mapping.key_paths.get(key.field)
             if path is None or (strong_only and not key.strong):
                 continue
-            wanted = sorted({str(r[key.field]) for r in records if key_value(key, r)})
+            wanted = sorted({form for r in records for form in key_forms(key, r)})
             if wanted:
                 found.update(await read_all(side, ByValues(path, wanted), side.mapping.paths))
         taken = await self._db.run(links.linked_keys, entity.pair_id, [entity.name], side.side, list(found))
@@ -239,7 +239,7 @@ def _with_links(conn: Connection, entity: EntityBinding, changes: Sequence[Chang
     chosen = letters.choices(conn, [i.link.id for i in items.values() if i.link])
     for item in items.values():
         if item.link and item.link.id in chosen:
-            item.choices = {f: "left" if c == "left" else "right" for f, c in chosen[item.link.id].items()}
+            item.take_choices(chosen[item.link.id])
     _mark_foreign_owners(conn, entity, items.values())
     return list(items.values())
 

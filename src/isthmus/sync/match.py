@@ -57,6 +57,12 @@ def key_value(key: MatchKey, values: Mapping[str, Value]) -> str | None:
     return _NORMALISERS.get(key.normalise, _NORMALISERS["casefold"])(value) or None
 
 
+def key_forms(key: MatchKey, values: Mapping[str, Value]) -> set[str]:
+    """The ways a system may have this key written: as told, and in its comparable form, small and large."""
+    value = key_value(key, values)
+    return {str(values[key.field]), value, value.upper()} if value else set()
+
+
 def strong_keys(entity: CanonicalEntity, values: Mapping[str, Value]) -> dict[str, str]:
     """Every strong match key the record carries, in comparable form."""
     found = ((key.field, key_value(key, values)) for key in entity.match if key.strong)

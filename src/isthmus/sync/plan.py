@@ -166,7 +166,7 @@ def _add_update(
 ) -> None:
     """Add the update of one side: only the fields that differ, with what we last read of them as expectation."""
     target, source = item.seen(side), item.seen(other(side))
-    full = {**target.values, **values}
+    full = {**source.values, **target.values, **values}
     needs = _unresolved(full, values)
     if needs is not None:
         _wait(entity, item, out, needs, other(side))

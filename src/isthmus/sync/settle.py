@@ -261,16 +261,25 @@ def _write(one: Plan, side: Side) -> Write:
 
 
 def _fold(items: Sequence[Item]) -> list[Item]:
-    """Items that turn out to be the same two records (each side's new record matched the other) become one."""
-    kept: dict[object, Item] = {}
+    """Items that turn out to be the same two records become one: each side's new record may have found the other,
+    or only one of them the other, when they write the key differently.
+    """
+    found: dict[tuple[Side, str], Item] = {}
     for item in items:
-        pair = (item.left.key, item.right.key)
-        identity: object = pair if item.link is None and all(pair) else id(item)
-        if identity in kept:
-            kept[identity].changes.extend(item.changes)
-        else:
-            kept[identity] = item
-    return list(kept.values())
+        partner = item.seen(other(item.origin)).key
+        if item.link is None and item.match is not None and item.match.verdict == "certain" and partner:
+            found.setdefault((other(item.origin), partner), item)
+    kept: list[Item] = []
+    gone: set[int] = set()
+    for item in items:
+        me = item.seen(item.origin).key or ""
+        host = found.get((item.origin, me)) if item.link is None else None
+        if host is None or host is item or id(host) in gone:
+            kept.append(item)
+            continue
+        host.changes.extend(item.changes)
+        gone.add(id(item))
+    return kept
 
 
 def _idempotency_key(entity: EntityBinding, item: Item, write: Write, version: str | None) -> str:

@@ -57,7 +57,8 @@ async def survey(db: Database, clock: Clock, entity: EntityBinding, progress: Pr
     taken: dict[Side, set[str]] = {s: {k for link in links if (k := link.key(s))} for s in _SIDES}
     for link in links:
         item = _linked(link, records)
-        item.choices = {f: "left" if c == "left" else "right" for f, c in chosen.get(link.id, {}).items()}
+        if link.id in chosen:
+            item.take_choices(chosen[link.id])
         out.items.append(item)
     await _prove_missing(entity, out.items)
     free = {
@@ -85,7 +86,7 @@ async def _everything(side: SideBinding, entity: EntityBinding, progress: Progre
 
 def _stored(
     conn: Connection, entity: EntityBinding
-) -> tuple[list[Any], dict[Side, set[str]], dict[Side, dict[str, int]], dict[int, dict[str, str]]]:
+) -> tuple[list[Any], dict[Side, set[str]], dict[Side, dict[str, int]], dict[int, dict[str, str | None]]]:
     """Live Links, keys that a sibling Entity has reserved, keys released by deletions, and people's choices."""
     given = {"pair_id": entity.pair_id, "entity": entity.name}
     rows = conn.execute(

@@ -77,6 +77,8 @@ class Seen:
 class Item:
     """What one look has to decide on, and everything it needs for that.
 
+    `choices` are the fields a person has decided; `disputed` says that the Link has open Conflicts.
+
     `partners` gives the left and right key of every Link that a reference leads to. `survivor` is the key that the
     missing side's external key leads to now: the record was merged into another one there.
     """
@@ -89,6 +91,7 @@ class Item:
     match: Match | None = None
     generation: int = 1
     choices: dict[str, Side] = field(default_factory=dict)
+    disputed: bool = False
     trouble: IsthmusError | None = None
     foreign_owner: bool = False
     partners: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)
@@ -96,6 +99,11 @@ class Item:
 
     def seen(self, side: Side) -> Seen:
         return self.left if side == "left" else self.right
+
+    def take_choices(self, chosen: Mapping[str, str | None]) -> None:
+        """Note the Link's open Conflicts, and what a person has decided of them."""
+        self.disputed = True
+        self.choices = {f: "left" if c == "left" else "right" for f, c in chosen.items() if c}
 
     @property
     def name(self) -> str:

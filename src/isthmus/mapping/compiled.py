@@ -1,0 +1,189 @@
+"""A mapping ready to run: raw records to canonical values and back, as closures that parse nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.mapping.binding import Binding
+from isthmus.mapping.compiling import bindings_of
+from isthmus.mapping.lookups import Lookups
+from isthmus.mapping.model import Mapping as MappingFile
+from isthmus.mapping.model import load_mapping
+from isthmus.mapping.problem import Problem
+from isthmus.mapping.rates import Rates
+from isthmus.mapping.tracing import FieldTrace
+from isthmus.model.canonical import CanonicalEntity, Value
+from isthmus.model.schema import EntitySchema
+
+__all__ = [
+    "CompiledMapping",
+    "FieldTrace",
+    "Problem",
+    "ReadResult",
+    "WriteResult",
+    "compile_mapping",
+    "load_mapping",
+]
+
+_EMPTY: Mapping[str, Any] = {}
+
+
+@dataclass(slots=True)
+class ReadResult:
+    """Canonical values read from a raw record; a field with a blocking Problem is absent."""
+
+    values: dict[str, Value] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class WriteResult:
+    """Raw values by path, ready for the connector; a field with a blocking Problem contributes nothing."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class CompiledMapping:
+    """One system's form of one Entity, compiled.
+
+    `paths` are the raw paths that `read` and `write` need; `readable` and `writable` the canonical fields; `key_paths`
+    leads from a match key to the raw path that holds it directly.
+    """
+
+    __slots__ = (
+        "_bindings",
+        "_by_field",
+        "_filled",
+        "_readers",
+        "canonical",
+        "key_paths",
+        "name",
+        "on_create",
+        "paths",
+        "readable",
+        "scope",
+        "system",
+        "system_entity",
+        "writable",
+    )
+
+    def __init__(self, mapping: MappingFile, entity: CanonicalEntity, bindings: Sequence[Binding]) -> None:
+        self.name = mapping.mapping
+        self.system = mapping.system
+        self.system_entity = mapping.system_entity
+        self.canonical = entity
+        self.scope: Any = mapping.scope
+        self.on_create: Mapping[str, Any] = dict(mapping.on_create)
+        self._bindings = tuple(bindings)
+        self._readers = tuple(b.read_into for b in bindings if b.reads_at_all)
+        self._by_field = {f: b for b in bindings if b.writes_at_all for f in b.fields}
+        self._filled = tuple(b for b in bindings if b.writes_at_all and (b.required or b.default is not None))
+        self.paths: tuple[str, ...] = tuple(dict.fromkeys(path for b in bindings for path in b.paths))
+        self.readable = frozenset(f for b in bindings if b.reads_at_all for f in b.fields)
+        self.writable = frozenset(self._by_field)
+        keys = {key.field for key in entity.match}
+        self.key_paths: Mapping[str, str] = {
+            b.fields[0]: b.path for b in bindings if b.path is not None and len(b.fields) == 1 and b.fields[0] in keys
+        }
+
+    def read(self, raw: Mapping[str, Any]) -> ReadResult:
+        """Everything this side tells; never raises for a value."""
+        values: dict[str, Value] = {}
+        problems: list[Problem] = []
+        for read_into in self._readers:
+            read_into(raw, values, problems)
+        return ReadResult(values, problems)
+
+    def write(
+        self, values: Mapping[str, Value], fields: Collection[str], current: Mapping[str, Any] | None
+    ) -> WriteResult:
+        """Raw values for the paths that `fields` touch; canonical fields that share a path are written together.
+
+        `values` holds the fields as they shall be (also the untouched ones of a group), `current` the raw record as it
+        is now; None means a new record, which also gets `on_create` and the defaults.
+        """
+        out: dict[str, Any] = {}
+        problems: list[Problem] = []
+        now = _EMPTY if current is None else current
+        touched = self._touched(fields)
+        for binding in touched:
+            binding.write_into(values, now, out, problems, new=current is None)
+        if current is None:
+            for binding in self._filled:
+                if binding not in touched:
+                    binding.write_into(values, now, out, problems, new=True)
+            # A new record has nothing to empty, and an empty cell would override the system's own defaults.
+            out = {**self.on_create, **{path: value for path, value in out.items() if value is not None}}
+        return WriteResult(out, problems)
+
+    def project(
+        self, values: Mapping[str, Value], fields: Collection[str], current: Mapping[str, Any] | None
+    ) -> dict[str, Value]:
+        """What `fields` would read back as on this side once written; a field that cannot be written is absent.
+
+        References project to themselves: only the sync layer knows what they are called here.
+        """
+        now = _EMPTY if current is None else current
+        found: dict[str, Value] = {}
+        problems: list[Problem] = []
+        wanted: set[str] = set(fields)
+        for binding in self._touched(fields):
+            if binding.is_reference:
+                name = binding.fields[0]
+                if name in values:
+                    found[name] = values[name]
+                continue
+            out: dict[str, Any] = {}
+            problems.clear()
+            cleared = binding.write_into(values, now, out, problems, new=current is None)
+            if any(problem.severity == "block" for problem in problems):
+                continue
+            if binding.reads_at_all:
+                overlay = {**now, **out}
+                if cleared:
+                    overlay.update(dict.fromkeys(binding.own_paths))
+                binding.read_into(overlay, found, problems)
+        return {name: value for name, value in found.items() if name in wanted}
+
+    def explain(self, raw: Mapping[str, Any]) -> list[FieldTrace]:
+        """Per mapped field, what every step made of the value on reading."""
+        return [binding.explain_read(raw) for binding in self._bindings if binding.reads_at_all]
+
+    def explain_write(
+        self, values: Mapping[str, Value], fields: Collection[str], current: Mapping[str, Any] | None
+    ) -> list[FieldTrace]:
+        """Per touched field, what every step made of the value on writing."""
+        now = _EMPTY if current is None else current
+        return [binding.explain_write(values, now) for binding in self._touched(fields)]
+
+    def _touched(self, fields: Collection[str]) -> list[Binding]:
+        by_field = self._by_field
+        return list(dict.fromkeys([by_field[name] for name in fields if name in by_field]))
+
+
+def compile_mapping(
+    mapping: MappingFile,
+    *,
+    entity: CanonicalEntity,
+    schema: EntitySchema | None = None,
+    lookups: Lookups | None = None,
+    rates: Rates | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> CompiledMapping:
+    """Bind a mapping to an Entity and, where given, to the system's schema as discovered.
+
+    Raises Misconfigured when a step or option is wrong and SchemaDrift when the system lacks a field that is not
+    optional.
+    """
+    bindings = bindings_of(
+        mapping,
+        entity=entity,
+        schema=schema,
+        lookups=lookups if lookups is not None else Lookups(),
+        rates=rates,
+        settings=settings or {},
+    )
+    return CompiledMapping(mapping, entity, bindings)

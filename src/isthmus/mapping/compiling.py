@@ -1,0 +1,207 @@
+"""Turns a mapping file into bindings: resolves steps, settings, limits and what the system lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from isthmus.errors import Misconfigured, SchemaDrift
+from isthmus.mapping.binding import Binding, Source
+from isthmus.mapping.cel import expression
+from isthmus.mapping.lookups import Lookups
+from isthmus.mapping.model import FieldMap
+from isthmus.mapping.model import Mapping as MappingFile
+from isthmus.mapping.rates import Rates
+from isthmus.mapping.transform import Build, Step
+from isthmus.mapping.transforms.records import build_step
+from isthmus.model.canonical import CanonicalEntity
+from isthmus.model.schema import EntitySchema, Field, FieldType
+
+_BY_TYPE: Mapping[FieldType, list[Any]] = {
+    FieldType.STRING: ["text"],
+    FieldType.TEXT: [{"text": {"lines": True}}],
+    FieldType.HTML: [{"text": {"lines": True}}],
+    FieldType.ENUM: ["text"],
+    FieldType.INTEGER: ["integer"],
+    FieldType.DECIMAL: ["decimal"],
+    FieldType.BOOLEAN: ["boolean"],
+    FieldType.DATE: ["date"],
+    FieldType.DATETIME: ["instant"],
+    FieldType.ADDRESS: ["address"],
+}
+"""Steps of a field that names none."""
+
+
+def bindings_of(
+    mapping: MappingFile,
+    *,
+    entity: CanonicalEntity,
+    schema: EntitySchema | None,
+    lookups: Lookups,
+    rates: Rates | None,
+    settings: Mapping[str, Any],
+) -> list[Binding]:
+    """The bindings of a mapping, in file order; what is optional and missing is left out."""
+    if entity.name != mapping.canonical:
+        raise Misconfigured(f"compiling {mapping.mapping}: it maps {mapping.canonical}, not {entity.name}")
+    out = []
+    for where, fields, told in _lines(mapping):
+        unknown = [name for name in fields if name not in entity.fields]
+        if unknown:
+            raise Misconfigured(
+                f"compiling {mapping.mapping}, {where}: {entity.name} has no field {', '.join(unknown)}",
+                hint=f"Its fields are {', '.join(entity.fields)}.",
+            )
+        if any(settings.get(need) in (None, "") for need in told.needs):
+            continue
+        if _missing(mapping, where, told, schema):
+            continue
+        try:
+            out.append(_binding(mapping, fields, told, entity, schema, lookups, rates, settings))
+        except (ValueError, KeyError) as error:
+            raise Misconfigured(
+                f"compiling {mapping.mapping}, {where}: {_why(error)}",
+                hint="Correct the mapping; `isthmus preview` shows what every step does.",
+            ) from error
+    return out
+
+
+def _lines(mapping: MappingFile) -> Iterator[tuple[str, tuple[str, ...], FieldMap]]:
+    for i, group in enumerate(mapping.together):
+        yield f"together.{i}", tuple(group.fields), group
+    for name, told in mapping.fields.items():
+        yield f"fields.{name}", (name,), told
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or error.title}: {str(e['msg']).removeprefix('Value error, ')}"
+            for e in error.errors()
+        )
+    return str(error.args[0]) if error.args else str(error)
+
+
+def root(path: str) -> str:
+    """The system's field that a raw path starts at."""
+    return path.partition(".")[0].partition("[")[0]
+
+
+def _missing(mapping: MappingFile, where: str, told: FieldMap, schema: EntitySchema | None) -> bool:
+    if schema is None or not schema.fields:
+        return False
+    paths = _paths(told.from_)
+    lost = sorted({root(path) for path in paths} - schema.fields.keys())
+    if not lost:
+        return False
+    if told.optional:
+        return True
+    raise SchemaDrift(
+        f"compiling {mapping.mapping}, {where}: {mapping.system_entity} has no field {', '.join(lost)}",
+        facts={"fields": lost, "entity": mapping.system_entity},
+    )
+
+
+def _paths(told: str | dict[str, str] | None) -> tuple[str, ...]:
+    if told is None:
+        return ()
+    return (told,) if isinstance(told, str) else tuple(told.values())
+
+
+def _binding(
+    mapping: MappingFile,
+    fields: tuple[str, ...],
+    told: FieldMap,
+    entity: CanonicalEntity,
+    schema: EntitySchema | None,
+    lookups: Lookups,
+    rates: Rates | None,
+    settings: Mapping[str, Any],
+) -> Binding:
+    canonical = entity.fields[fields[0]] if len(fields) == 1 else None
+    source = _source(told.from_)
+    known = schema.fields if schema is not None else {}
+    at = Build(
+        system=mapping.system,
+        paths={"": told.from_} if isinstance(told.from_, str) else dict(told.from_ or {}),
+        canonical=canonical,
+        raw=_raw_field(told, known),
+        settings=settings,
+        lookups=lookups,
+        rates=rates,
+    )
+    specs = told.steps if told.steps is not None else _usual_steps(canonical)
+    reads = [build_step(spec, at) for spec in specs]
+    writes, can_write = _writes(told, reads, at)
+    paths = (*_paths(told.from_), *_paths(told.instead.from_ if told.instead else None))
+    unwritable = frozenset(path for path in paths if path in known and known[path].readonly)
+    reads_at_all = told.direction != "write"
+    return Binding(
+        fields=fields,
+        source=source,
+        reads=reads if reads_at_all else (),
+        writes=writes,
+        reads_at_all=reads_at_all,
+        writes_at_all=can_write and bool(set(_paths(told.from_)) - unwritable),
+        is_reference=any(step.name == "reference" for step in reads),
+        instead_when=told.instead.when if told.instead else None,
+        instead=_source(told.instead.from_) if told.instead else None,
+        clear_when=told.clear.when if told.clear else None,
+        clear=told.clear.write if told.clear else None,
+        write_when=expression(told.write_when, ("raw",)) if told.write_when else None,
+        default=told.default,
+        skip_empties=told.empties == "skip",
+        required=told.required,
+        cut=told.too_long == "cut",
+        limits=_limits(told, paths, known),
+        unwritable=unwritable,
+        normalise=[build_step(spec, at) for spec in told.normalise],
+        system=mapping.system,
+    )
+
+
+def _usual_steps(canonical: Field | None) -> Sequence[Any]:
+    if canonical is None:
+        raise ValueError("fields that are mapped together need their steps")
+    return _BY_TYPE.get(canonical.type, [])
+
+
+def _writes(told: FieldMap, reads: Sequence[Step], at: Build) -> tuple[Sequence[Step], bool]:
+    """The steps of writing in order, and whether writing is possible at all."""
+    if told.direction == "read":
+        return (), False
+    if told.write_steps is not None:
+        # Given explicitly, in the direction of writing: each step's own reading function does the work.
+        return [
+            Step(s.name, s.read, s.read, s.sees_empty, s.paths) for s in (build_step(x, at) for x in told.write_steps)
+        ], True
+    if any(step.write is None for step in reads):
+        if told.direction == "write":
+            raise ValueError(f"{next(s.name for s in reads if s.write is None)} has no way back; give write_steps")
+        return (), False
+    return list(reversed(reads)), True
+
+
+def _source(told: str | dict[str, str] | None) -> Source | None:
+    if told is None:
+        return None
+    if isinstance(told, str):
+        return Source(path=told, parts=())
+    return Source(path=None, parts=tuple(told.items()))
+
+
+def _raw_field(told: FieldMap, known: Mapping[str, Field]) -> Field | None:
+    if isinstance(told.from_, str):
+        return known.get(told.from_)
+    return known.get((told.from_ or {}).get("amount", ""))
+
+
+def _limits(told: FieldMap, paths: Sequence[str], known: Mapping[str, Field]) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for path in paths:
+        limit = told.max_length or (known[path].max_length if path in known else None)
+        if limit:
+            out[path] = limit
+    return out

@@ -1,0 +1,167 @@
+"""A small world for tests of the sync core: two systems in memory, a pair between them, and its lane."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+from isthmus.mapping.compiled import compile_mapping, load_mapping
+from isthmus.model.canonical import CanonicalEntity, CanonicalField, MatchKey
+from isthmus.model.clock import SystemClock
+from isthmus.model.policy import EntityPolicy, FieldPolicy, Rule, Side
+from isthmus.model.schema import FieldType
+from isthmus.store import changes
+from isthmus.store.database import Database
+from isthmus.sync import inbox
+from isthmus.sync.lane import Lane
+from isthmus.sync.load import Loader
+from isthmus.sync.pair import EntityBinding, PairRuntime, SideBinding
+from isthmus.sync.settle import Context, Tally
+from isthmus.sync.sweep import Consistency, compare
+from isthmus.testing.memory import MemoryConnector, MemorySystem
+
+ENTITY = CanonicalEntity(
+    name="customer",
+    label="Customer",
+    fields={
+        "name": CanonicalField(name="name", type=FieldType.STRING, label="Name"),
+        "phone": CanonicalField(name="phone", type=FieldType.STRING, label="Phone"),
+        "vat": CanonicalField(name="vat", type=FieldType.STRING, label="VAT", policy=FieldPolicy(rule=Rule.ASK)),
+        "parent": CanonicalField(name="parent", type=FieldType.REFERENCE, target="customer", label="Parent"),
+        "active": CanonicalField(name="active", type=FieldType.BOOLEAN, label="Active"),
+    },
+    match=(MatchKey(field="vat", normalise="vat"),),
+)
+
+LEFT = """
+mapping: memory-left
+system: memory
+system_entity: partner
+canonical: customer
+fields:
+  name: {from: name}
+  phone: {from: phone}
+  vat: {from: vat}
+  parent: {from: parent_id, steps: [{reference: customer}]}
+  active: {from: active, default: true}
+"""
+RIGHT = """
+mapping: memory-right
+system: memory
+system_entity: account
+canonical: customer
+fields:
+  name: {from: Name}
+  phone: {from: Phone}
+  vat: {from: VAT}
+  parent: {from: ParentID, steps: [{reference: customer}]}
+  active: {from: Active, default: true}
+"""
+
+
+class World:
+    """Two systems, one Entity, one lane."""
+
+    def __init__(self, db: Database, *, seed: int = 1, policy: EntityPolicy | None = None) -> None:
+        self.db = db
+        self.rng = random.Random(seed)
+        self.left = MemorySystem(prefix="L", seed=seed)
+        self.right = MemorySystem(prefix="R", seed=seed + 1, active_path="Active")
+        self.connectors = {"left": MemoryConnector(self.left), "right": MemoryConnector(self.right)}
+        self.cursors: dict[str, int] = {"left": 0, "right": 0}
+        self.epoch = 0
+        sides = {
+            side: SideBinding(
+                side=side,  # type: ignore[arg-type]
+                connection_id=n,
+                connection=side,
+                connector=self.connectors[side],
+                mapping=compile_mapping(load_mapping(text), entity=ENTITY),
+                entity="partner" if side == "left" else "account",
+            )
+            for n, (side, text) in enumerate((("left", LEFT), ("right", RIGHT)), 1)
+        }
+        self.entity = EntityBinding(
+            pair_id=1,
+            pair="main",
+            installation="t",
+            name="customer",
+            canonical=ENTITY,
+            left=sides["left"],
+            right=sides["right"],
+            policy=policy or EntityPolicy(fields={}),
+        )
+        self.pair = PairRuntime(id=1, name="main", environment="sandbox", version=1, entities={"customer": self.entity})
+        self.lane = Lane(db, SystemClock(), self.rng)
+        self.loader = Loader(db, SystemClock(), self.rng)
+
+    # -- what users do ----------------------------------------------------------------------------------------
+
+    def put_left(self, key: str | None = None, **values: Any) -> str:
+        return self.left.put("partner", values if key else {"active": True, **values}, key=key)
+
+    def put_right(self, key: str | None = None, **values: Any) -> str:
+        return self.right.put("account", values if key else {"Active": True, **values}, key=key)
+
+    def names(self, side: Side) -> list[str]:
+        if side == "left":
+            return sorted(r.values["name"] for r in self.left.rows.get("partner", {}).values() if r.values["active"])
+        return sorted(r.values["Name"] for r in self.right.rows.get("account", {}).values() if r.values["Active"])
+
+    # -- what the product does --------------------------------------------------------------------------------
+
+    async def notice(self) -> None:
+        """Both sides say what changed since they were asked last."""
+        for side in ("left", "right"):
+            binding = self.entity.side(side)  # type: ignore[arg-type]
+            async for page in self.connectors[side].changes(binding.entity, str(self.cursors[side])):
+                await self.db.run(
+                    inbox.accept,
+                    self.pair,
+                    side,
+                    page.hints,
+                    source="poll",
+                    wake=lambda *_: None,  # type: ignore[arg-type]
+                )
+                self.cursors[side] = int(page.cursor)
+
+    async def drain(self) -> Tally:
+        """Run the lane until nothing is pending, waiting out what is due later."""
+        total = Tally()
+        self.epoch += 1
+        while True:
+            done = await self.lane.drain(
+                self.entity, epoch=self.epoch, fence=lambda conn: None, change_set=lambda conn: 1
+            )
+            total.add(done.tally)
+            if done.halt is not None:
+                raise done.halt
+            if done.next_due is None:
+                return total
+            await asyncio.sleep(max(0.01, min(done.next_due, 0.3)))
+
+    async def settle(self) -> Tally:
+        """Notice and drain until both sides have nothing more to say."""
+        total = Tally()
+        while True:
+            before = dict(self.cursors)
+            await self.notice()
+            total.add(await self.drain())
+            if self.cursors == before:
+                return total
+
+    async def load(self) -> Tally:
+        """The initial load."""
+        _, plans = await self.loader.look(self.entity, lambda *_: None)
+        context = Context(fence=lambda conn: None, epoch=1, change_set_id=1, why={"source": "test"})
+        return await self.loader.commit(self.entity, plans, context, lambda *_: None)
+
+    async def compare(self) -> Consistency:
+        """What a Sweep would find."""
+        _, plans = await self.loader.look(self.entity, lambda *_: None)
+        return compare(self.entity, plans)
+
+    async def books(self) -> dict[str, int]:
+        """The books of the inbox."""
+        return await self.db.run(changes.balance, 1)
