@@ -202,13 +202,17 @@ async def test_a_429_stops_everybody_for_as_long_as_it_says() -> None:
 async def test_an_observer_learns_of_calls_but_of_no_secret() -> None:
     seen: list[CallRecord] = []
     async with listening(answering(OK)) as port, client(f"http://127.0.0.1:{port}", observe=seen.append) as http:
-        await http.send("POST", "/x", doing="writing", params={"key": "s3cret"}, headers={"A": "s3cret"}, body=b"s3cret")
+        await http.send(
+            "POST", "/x", doing="writing", params={"key": "s3cret"}, headers={"A": "s3cret"}, body=b"s3cret"
+        )
     assert (seen[0].method, seen[0].path, seen[0].status, seen[0].sent_bytes) == ("POST", "/x", 200, 6)
     assert "s3cret" not in repr(seen)
 
 
 @asynccontextmanager
-async def tls_server(names: list[str], folder: Path, *, oldest: bool = False) -> AsyncIterator[tuple[int, NetworkPolicy]]:
+async def tls_server(
+    names: list[str], folder: Path, *, oldest: bool = False
+) -> AsyncIterator[tuple[int, NetworkPolicy]]:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(context)

@@ -45,7 +45,9 @@ def test_public_addresses_pass(url: str) -> None:
     assert NetworkPolicy().check_url(url, "reading").scheme == "https"
 
 
-@pytest.mark.parametrize("url", ["http://example.com", "ftp://example.com", "example.com", "https://", "https://a b.c", ""])
+@pytest.mark.parametrize(
+    "url", ["http://example.com", "ftp://example.com", "example.com", "https://", "https://a b.c", ""]
+)
 def test_what_is_no_https_address_is_refused(url: str) -> None:
     with pytest.raises(Misconfigured):
         NetworkPolicy(allow_private=True).check_url(url, "reading")
@@ -90,7 +92,9 @@ class Answers(AbstractResolver):
 
 
 async def test_a_name_is_judged_by_what_it_resolves_to_each_time() -> None:
-    resolver = GuardedResolver(NetworkPolicy(), Answers(["93.184.216.34"], ["127.0.0.1"], ["10.0.0.1", "93.184.216.34"]))
+    resolver = GuardedResolver(
+        NetworkPolicy(), Answers(["93.184.216.34"], ["127.0.0.1"], ["10.0.0.1", "93.184.216.34"])
+    )
     assert [entry["host"] for entry in await resolver.resolve("evil.example", 443)] == ["93.184.216.34"]
     with pytest.raises(AddressRefused):
         await resolver.resolve("evil.example", 443)

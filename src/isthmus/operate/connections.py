@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from isthmus.errors import IsthmusError, Misconfigured
 from isthmus.model.secret import Secret
 from isthmus.operate.assemble import mapping_file, parse_pair
-from isthmus.operate.runtime import Runtime
+from isthmus.operate.runtime import Runtime, system_settings
 from isthmus.operate.secrets import open_secrets
 from isthmus.sdk.connector import Finding, HookStatus
 from isthmus.sdk.registry import ConnectorKind, find
@@ -36,13 +36,18 @@ async def add(
     plain = dict(settings)
     sealed = {**given, **{n: Secret(str(plain.pop(n))) for n in connector.secret_names() if n in plain}}
     sealed.setdefault(HOOK_SECRET, Secret(random_secrets.token_urlsafe(24)))
-    connector.parse(plain, _known(connector, sealed))
+    if "webhook_secret" in connector.settings.model_fields:
+        sealed.setdefault("webhook_secret", Secret(random_secrets.token_urlsafe(24)))
+    if "url" in plain and "url" not in connector.settings.model_fields:
+        plain["base_url"] = plain.pop("url")
+    connector.parse(system_settings(plain), _known(connector, sealed))
 
     def work(conn: Connection) -> int:
         connection_id = connections.add(conn, name=name, kind=kind, environment=environment, settings=plain)
         kept = secrets.get_all(conn, runtime.keys, connection_id)
-        if HOOK_SECRET in kept:
-            sealed.pop(HOOK_SECRET, None)
+        for made in (HOOK_SECRET, "webhook_secret"):
+            if made in kept and made not in given:
+                sealed.pop(made, None)
         secrets.put(conn, runtime.keys, connection_id, sealed)
         entry = auditlog.Entry(
             action="add connection",
@@ -68,7 +73,7 @@ async def rotate(runtime: Runtime, name: str, given: Mapping[str, Secret], actor
             hint=f"Its secrets are: {', '.join(kind.secret_names())}.",
         )
     before = await runtime.db.run(open_secrets, runtime.keys, row.id)
-    candidate = kind.make(row.settings, _known(kind, {**before, **given}), await runtime.services(row))
+    candidate = kind.make(system_settings(row.settings), _known(kind, {**before, **given}), await runtime.services(row))
     try:
         findings = list(await candidate.check())
     finally:
@@ -137,7 +142,7 @@ async def install_hooks(
     if admin:
         kind = find(row.kind)
         stored = await runtime.db.run(open_secrets, runtime.keys, row.id)
-        own = kind.make(row.settings, _known(kind, {**stored, **admin}), await runtime.services(row))
+        own = kind.make(system_settings(row.settings), _known(kind, {**stored, **admin}), await runtime.services(row))
         try:
             return await own.install_hooks(entities, url)
         finally:

@@ -90,7 +90,7 @@ class Runtime:
         secrets = await self.db.run(open_secrets, self.keys, row.id)
         services = await self.services(row)
         known = {name: value for name, value in secrets.items() if name in kind.settings.model_fields}
-        connector = kind.make(row.settings, known, services)
+        connector = kind.make(system_settings(row.settings), known, services)
         self._open[row.id] = _Open(stamp, connector)
         if held is not None:
             await held.connector.close()
@@ -102,10 +102,10 @@ class Runtime:
         secrets = await self.db.run(open_secrets, self.keys, row.id)
         known = {name: value for name, value in secrets.items() if name in kind.settings.model_fields}
         return Services(
-            budget=SharedBudget(self.db, f"connection:{row.id}", kind.rate(row.settings, known)),
+            budget=SharedBudget(self.db, f"connection:{row.id}", kind.rate(system_settings(row.settings), known)),
             network=network_policy(row.settings),
             tokens=SecretTokens(self.db, self.keys, row.id),
-            clock=self.clock.now,
+            clock=self.clock,
             installation=await self.installation(),
             connection=row.name,
         )
@@ -265,6 +265,15 @@ def installation_id(conn: Connection) -> str:
         conn.execute(text(insert), {"id": made})
         found = conn.execute(text(sql)).scalar_one()
     return str(found)
+
+
+NETWORK_SETTINGS = ("allow_loopback", "allow_private_network")
+"""Settings of every Connection that the product itself reads; the connector's own form does not have them."""
+
+
+def system_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that belong to the connector's own form."""
+    return {name: value for name, value in settings.items() if name not in NETWORK_SETTINGS}
 
 
 def network_policy(settings: Mapping[str, Any]) -> NetworkPolicy:

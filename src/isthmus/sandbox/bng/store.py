@@ -1,0 +1,217 @@
+"""Keeps records in SQLite: one table per entity, made from its description, and transactions over all of them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from .schema import Catalogue, Doc, Entity, Field
+from .values import decode, encode
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS merged (entity TEXT, loser TEXT, survivor TEXT NOT NULL, PRIMARY KEY (entity, loser));
+CREATE TABLE IF NOT EXISTS fulfillment (id TEXT PRIMARY KEY, sales_order TEXT NOT NULL, doc TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS fulfillment_order ON fulfillment (sales_order);
+CREATE TABLE IF NOT EXISTS application (payment TEXT NOT NULL, invoice TEXT NOT NULL, amount TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS application_payment ON application (payment);
+CREATE INDEX IF NOT EXISTS application_invoice ON application (invoice);
+"""
+
+
+def micros(moment: datetime) -> int:
+    """An aware instant as microseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def stamp_text(stamp: int) -> str:
+    """A stamp as it stands in records: RFC 3339 UTC with six places."""
+    return (_EPOCH + timedelta(microseconds=stamp)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def column(name: str) -> str:
+    """The column that a filter looks at."""
+    return "external_id" if name == "ExternalID" else f'"f_{name}"'
+
+
+def column_value(field: Field, value: Any) -> Any:
+    """A value as its column holds it."""
+    return value.lower() if field.fold and isinstance(value, str) else value
+
+
+class Store:
+    """One SQLite database: a file in WAL mode, or memory when no path is given.
+
+    A committed transaction survives the death of the process; a power cut may cost the last moments, because WAL
+    is not flushed to the disk on every commit. Not safe for use from several threads: the server has one.
+    """
+
+    def __init__(self, known: Catalogue, path: Path | None, now: Callable[[], datetime]) -> None:
+        self.catalogue = known
+        self._now = now
+        self.db = sqlite3.connect(":memory:" if path is None else str(path), isolation_level=None)
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = NORMAL")
+        self.db.execute("PRAGMA busy_timeout = 5000")
+        self.db.execute("PRAGMA cache_size = -65536")
+        self.db.executescript(_TABLES)
+        self._check_layout(path)
+        self._inserts: dict[str, str] = {}
+        self._updates: dict[str, str] = {}
+        self._filters: dict[str, tuple[Field, ...]] = {}
+        self._after: list[Callable[[], None]] = []
+        for entity in known.roots:
+            self._prepare(entity)
+        self._last = max(self._newest(entity) for entity in known.roots)
+        if self.meta("system_id") is None:
+            self.set_meta("system_id", self.new_id())
+
+    def _prepare(self, entity: Entity) -> None:
+        filters = self._filters[entity.name] = tuple(entity.columns)
+        columns = ["external_id", "updated", *(column(f.name) for f in filters), "doc"]
+        typed = ", ".join(f"{name} {'INTEGER NOT NULL' if name == 'updated' else 'TEXT'}" for name in columns)
+        self.db.execute(f"CREATE TABLE IF NOT EXISTS {entity.name} (id TEXT PRIMARY KEY, {typed})")
+        self._index(entity.name, "external_id", "external_id", "UNIQUE")
+        self._index(entity.name, "updated", "updated, id", "UNIQUE")
+        for field in filters:
+            name = column(field.name)
+            if field.unique:
+                self._index(entity.name, f"f_{field.name}", name, "UNIQUE")
+            else:
+                self._index(entity.name, f"f_{field.name}", f"{name}, updated, id", "")
+        marks = ", ".join("?" for _ in range(len(columns) + 1))
+        self._inserts[entity.name] = f"INSERT INTO {entity.name} ({', '.join(columns)}, id) VALUES ({marks})"
+        sets = ", ".join(f"{name} = ?" for name in columns)
+        self._updates[entity.name] = f"UPDATE {entity.name} SET {sets} WHERE id = ?"
+
+    def _check_layout(self, path: Path | None) -> None:
+        """A file made from another description of the entities would fail later and less clearly."""
+        layout = ";".join(f"{e.name}:{','.join(f.name for f in e.columns)}" for e in self.catalogue.roots)
+        found = self.meta("layout")
+        if found is not None and found != layout:
+            raise ValueError(f"opening {path}: another version of the sandbox made it; delete it or name another file")
+        self.set_meta("layout", layout)
+
+    def _index(self, table: str, name: str, columns: str, unique: str) -> None:
+        self.db.execute(f"CREATE {unique} INDEX IF NOT EXISTS {table}_{name} ON {table} ({columns})")
+
+    def _newest(self, entity: Entity) -> int:
+        (newest,) = self.db.execute(f"SELECT max(updated) FROM {entity.name}").fetchone()
+        return int(newest or 0)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; what `after_commit` collected runs once it is durable. Inside another one: part of it."""
+        if self.db.in_transaction:
+            yield
+            return
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.db.execute("COMMIT")
+        except BaseException:
+            self._after.clear()
+            self.db.execute("ROLLBACK")
+            raise
+        waiting, self._after = self._after, []
+        for action in waiting:
+            action()
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run `action` when the transaction that is open has been committed."""
+        self._after.append(action)
+
+    def stamp(self) -> int:
+        """The next moment in microseconds: strictly later than every one given before."""
+        self._last = max(micros(self._now()), self._last + 1)
+        return self._last
+
+    def new_id(self) -> str:
+        """A UUID that begins with the time, so that new rows stand together in the index."""
+        millis = micros(self._now()) // 1000
+        random = int.from_bytes(os.urandom(10), "big")
+        value = (
+            (millis & (1 << 48) - 1) << 80 | 7 << 76 | (random >> 68 & 0xFFF) << 64 | 2 << 62 | random & (1 << 62) - 1
+        )
+        return str(UUID(int=value))
+
+    def meta(self, name: str) -> str | None:
+        """One of the store's own notes."""
+        found = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else None
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Keep a note."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def raw(self, entity: str, key: str) -> bytes | None:
+        """A record as JSON."""
+        found = self.db.execute(f"SELECT CAST(doc AS BLOB) FROM {entity} WHERE id = ?", (key,)).fetchone()
+        return bytes(found[0]) if found else None
+
+    def get(self, entity: str, key: str) -> Doc | None:
+        """A record."""
+        raw = self.raw(entity, key)
+        return None if raw is None else decode(raw)
+
+    def exists(self, entity: str, key: str) -> bool:
+        """Whether there is such a record."""
+        return self.db.execute(f"SELECT 1 FROM {entity} WHERE id = ?", (key,)).fetchone() is not None
+
+    def id_where(self, entity: str, field: str, value: str) -> str | None:
+        """The id of the record with this ExternalID or filterable field."""
+        found = self.db.execute(f"SELECT id FROM {entity} WHERE {column(field)} = ?", (value,)).fetchone()
+        return str(found[0]) if found else None
+
+    def docs_where(self, entity: str, field: str, value: str) -> list[Doc]:
+        """All records whose filterable field has this value, oldest change first."""
+        query = f"SELECT doc FROM {entity} WHERE {column(field)} = ? ORDER BY updated"
+        return [decode(doc) for (doc,) in self.db.execute(query, (value,))]
+
+    def docs_holding(self, entity: str, text: str) -> list[Doc]:
+        """All records with this text anywhere."""
+        return [decode(d) for (d,) in self.db.execute(f"SELECT doc FROM {entity} WHERE instr(doc, ?)", (text,))]
+
+    def insert(self, entity: str, key: str, doc: Doc, stamp: int) -> bytes:
+        """Add a record and return its JSON."""
+        return self._put(self._inserts[entity], entity, key, doc, stamp)
+
+    def update(self, entity: str, key: str, doc: Doc, stamp: int) -> bytes:
+        """Replace a record and return its JSON."""
+        return self._put(self._updates[entity], entity, key, doc, stamp)
+
+    def _put(self, sql: str, entity: str, key: str, doc: Doc, stamp: int) -> bytes:
+        raw = encode(doc)
+        values = [column_value(f, doc[f.name]) for f in self._filters[entity]]
+        self.db.execute(sql, (doc["ExternalID"], stamp, *values, raw.decode(), key))
+        return raw
+
+    def delete(self, entity: str, key: str) -> None:
+        """Remove a record for good."""
+        self.db.execute(f"DELETE FROM {entity} WHERE id = ?", (key,))
+
+    def merged_into(self, entity: str, key: str) -> str | None:
+        """The record that this one was merged into, through any number of merges."""
+        survivor: str | None = None
+        query = "SELECT survivor FROM merged WHERE entity = ? AND loser = ?"
+        while found := self.db.execute(query, (entity, survivor or key)).fetchone():
+            survivor = str(found[0])
+        return survivor
+
+    def clear(self, tables: Sequence[str]) -> None:
+        """Empty the records and the named further tables."""
+        with self.transaction():
+            own = ["merged", "fulfillment", "application"]
+            for table in [*(entity.name for entity in self.catalogue.roots), *own, *tables]:
+                self.db.execute(f"DELETE FROM {table}")
