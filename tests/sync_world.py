@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from typing import Any
 
@@ -17,7 +18,7 @@ from isthmus.sync import inbox
 from isthmus.sync.lane import Lane
 from isthmus.sync.load import Loader
 from isthmus.sync.pair import EntityBinding, PairRuntime, SideBinding
-from isthmus.sync.settle import Context, Tally
+from isthmus.sync.settle import Context, Settler, Tally
 from isthmus.sync.sweep import Consistency, compare
 from isthmus.testing.memory import MemoryConnector, MemorySystem
 
@@ -140,6 +141,29 @@ class World:
             if done.next_due is None:
                 return total
             await asyncio.sleep(max(0.01, min(done.next_due, 0.3)))
+
+    async def drain_once(self, *, die_before_confirm: bool = False, undo_writes: bool = False) -> None:
+        """Run the lane until it has nothing due, without waiting; or let the runner die when it has written.
+
+        With `undo_writes` the right side had never got them.
+        """
+        kept = copy.deepcopy(self.right.rows)
+        lane = self.lane
+        if die_before_confirm:
+
+            class Dying(Settler):
+                async def _confirm(self, *_: Any, **__: Any) -> Tally:
+                    raise ZeroDivisionError
+
+            lane = Lane(self.db, SystemClock(), self.rng)
+            lane._settler = Dying(self.db, SystemClock(), self.rng)
+        self.epoch += 1
+        try:
+            await lane.drain(self.entity, epoch=self.epoch, fence=lambda conn: None, change_set=lambda conn: 1)
+        except ZeroDivisionError:
+            assert die_before_confirm
+        if undo_writes:
+            self.right.rows = kept
 
     async def settle(self) -> Tally:
         """Notice and drain until both sides have nothing more to say."""

@@ -30,6 +30,12 @@ def by_keys(conn: Connection, pair_id: int, entity: str, side: str, keys: Sequen
     return {str(row.asked): row for row in rows}
 
 
+def by_ids(conn: Connection, ids: Sequence[int]) -> list[Any]:
+    """The live Links among these ids."""
+    sql = "select * from link where id = any(:ids) and state <> 'tombstone'"
+    return list(conn.execute(text(sql), {"ids": list(ids)})) if ids else []
+
+
 _TOMBSTONES = """
     select {side}_key as key, max(generation) as generation from link
     where pair_id = :pair_id and entity = :entity and state = 'tombstone' and {side}_key = any(cast(:keys as text[]))
@@ -73,7 +79,10 @@ class NewLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkUpdate:
-    """What one look changed on a Link. None leaves a value as it is; Bases are replaced whole."""
+    """What one look changed on a Link. None leaves a value as it is; Bases are replaced whole.
+
+    `*_created_at` is kept only where none is known yet: it tells a record from another one with the same key.
+    """
 
     id: int
     left_base: Mapping[str, Any] | None = None
@@ -82,6 +91,8 @@ class LinkUpdate:
     right_version: str | None = None
     left_seen_at: datetime | None = None
     right_seen_at: datetime | None = None
+    left_created_at: datetime | None = None
+    right_created_at: datetime | None = None
     state: str | None = None
     note: Mapping[str, Any] | None = None
     wrote: int = 0
@@ -120,6 +131,8 @@ _UPDATE = text(
       right_version = coalesce(r.right_version, l.right_version),
       left_seen_at = coalesce(r.left_seen_at, l.left_seen_at),
       right_seen_at = coalesce(r.right_seen_at, l.right_seen_at),
+      left_created_at = coalesce(l.left_created_at, r.left_created_at),
+      right_created_at = coalesce(l.right_created_at, r.right_created_at),
       state = coalesce(r.state, l.state), note = coalesce(r.note, l.note),
       our_writes = case when r.wrote = 0 then l.our_writes
                         when l.our_writes_since is null or l.our_writes_since < now() - make_interval(mins => :minutes)
@@ -130,7 +143,7 @@ _UPDATE = text(
       agreed_at = case when r.agreed then now() else l.agreed_at end
     from jsonb_to_recordset(cast(:rows as jsonb)) as r(id bigint, left_base jsonb, right_base jsonb,
          left_version text, right_version text, left_seen_at timestamptz, right_seen_at timestamptz,
-         state text, note jsonb, wrote int, agreed boolean)
+         left_created_at timestamptz, right_created_at timestamptz, state text, note jsonb, wrote int, agreed boolean)
     where l.id = r.id
     """
 )

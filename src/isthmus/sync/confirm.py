@@ -17,7 +17,7 @@ from isthmus.store import auditlog, changes, intents, letters, links
 from isthmus.store.intents import Intent
 from isthmus.sync.pair import EntityBinding
 from isthmus.sync.plan import Plan, payload_of
-from isthmus.sync.work import Item
+from isthmus.sync.work import Item, Link
 
 DEPENDENCY_TRIES = 8
 """Looks that a record waits for one it refers to, before it is held."""
@@ -99,6 +99,8 @@ def _book(
             _book_write(books, entity, one, side, change_set_id, why)
     failed = [o for o in one.outcomes.values() if not isinstance(o, Written)]
     error = plan.error or next((o.error for o in failed if isinstance(o, Failed)), None)
+    if failed and len(failed) < len(one.outcomes) and item.link is not None:
+        _move_partly(books, one, item.link)
     if error is not None and error.action == "reject":
         _hold(books, entity, item, error)
         return
@@ -248,10 +250,28 @@ def _move_link(books: _Books, entity: EntityBinding, one: Settled) -> None:
             right_version=versions["right"],
             left_seen_at=item.left.read_at,
             right_seen_at=item.right.read_at,
+            left_created_at=born["left"],
+            right_created_at=born["right"],
             state="tombstone" if tombstone else None,
             note={"released": plan.reason or "its counterpart was deleted"} if tombstone else None,
             wrote=len(plan.writes),
             agreed=not plan.conflicts,
+        )
+    )
+
+
+def _move_partly(books: _Books, one: Settled, link: Link) -> None:
+    """Of two writes one failed: what the other carried is agreed all the same."""
+    done = [w for w in one.plan.writes if isinstance(one.outcomes[w.side], Written)]
+    left_base = {n: v for w in done for n, v in w.left_base.items()}
+    right_base = {n: v for w in done for n, v in w.right_base.items()}
+    books.moved.append(
+        links.LinkUpdate(
+            id=link.id,
+            left_base=_moved(link.left_base, left_base),
+            right_base=_moved(link.right_base, right_base),
+            wrote=len(done),
+            agreed=False,
         )
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from isthmus.errors import Ambiguous, MappingFailed
+from isthmus.errors import Ambiguous, MappingFailed, SafetyLimit
 from isthmus.model.canonical import Ref, Value, decode
 from isthmus.model.clock import Clock
 from isthmus.model.policy import Side, other
@@ -18,6 +19,9 @@ from isthmus.store.database import Database
 from isthmus.sync.match import Candidate, Match, key_forms, key_value, match
 from isthmus.sync.pair import EntityBinding, SideBinding
 from isthmus.sync.work import Change, Item, Link, Seen
+
+IDENTITY_MARGIN = timedelta(seconds=2)
+"""Systems tell when a record was created to the second, some from another clock than they answer a write with."""
 
 EXTERNAL_KEY_PATH = "@external_key"
 """Asks a connector to fill Record.external_key even where that costs a call of its own."""
@@ -36,6 +40,8 @@ def link_of(entity: EntityBinding, row: Any) -> Link:
         right_version=row.right_version,
         left_seen_at=row.left_seen_at,
         right_seen_at=row.right_seen_at,
+        left_created_at=row.left_created_at,
+        right_created_at=row.right_created_at,
         generation=int(row.generation),
         our_writes=int(row.our_writes),
         our_writes_since=row.our_writes_since,
@@ -73,7 +79,12 @@ class Gatherer:
         await self.resolve(entity, items)
 
     async def resolve(self, entity: EntityBinding, items: Sequence[Item]) -> None:
-        """Map what was read, put people's overrides in, and turn references into Link ids."""
+        """Map what was read, put people's overrides in, and turn references into Link ids.
+
+        Raises SafetyLimit when a linked record is not the one that was linked: its system was restored or replaced.
+        """
+        for item in items:
+            _check_identity(entity, item)
         overridden = await self._db.run(
             letters.overrides, entity.pair_id, entity.name, [k for i in items for k in (i.left.key, i.right.key) if k]
         )
@@ -269,6 +280,28 @@ def _map(side: SideBinding, item: Item, which: Side) -> None:
             answered="; ".join(f"{p.field}: {p.message}" for p in blocking),
             facts={"fields": {p.field: p.shown for p in blocking}, "side": which},
         )
+
+
+def _check_identity(entity: EntityBinding, item: Item) -> None:
+    for side in _SIDES:
+        known = item.link.created_at(side) if item.link else None
+        record = item.seen(side).record
+        if known is None or record is None or record.created_at is None:
+            continue
+        if abs(record.created_at - known) > IDENTITY_MARGIN:
+            raise SafetyLimit(
+                f"reading {entity.name} {record.key} from {entity.side(side).connection}",
+                record=record.key,
+                answered=(
+                    f"it was created at {record.created_at:%Y-%m-%d %H:%M:%S} UTC, but the record that was linked "
+                    f"at {known:%Y-%m-%d %H:%M:%S}: this is another record with the same id"
+                ),
+                hint=(
+                    "That system was restored from a backup or replaced by a copy. Nothing was written. Point the "
+                    "connection at the right system, or run `isthmus connection accept` and a Sweep if that is meant."
+                ),
+                facts={"side": side, "linked_created_at": known.isoformat()},
+            )
 
 
 def _refs(values: Mapping[str, Value]) -> list[Ref]:

@@ -62,7 +62,7 @@ class Lane:
             waits: float | None = None
             if open_intents:
                 try:
-                    recovery = await recover(self._db, entity, open_intents, fence, self._clock.now())
+                    recovery = await recover(self._db, self._clock, entity, open_intents, fence)
                 except IsthmusError as error:
                     delay = await self._put_back(batch, error)
                     return Drained(total, delay, error if isinstance(error, Halt) else None)

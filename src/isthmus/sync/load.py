@@ -125,7 +125,7 @@ class Loader:
         """Resolve what an interrupted load or lane left without an answer, before anything is planned."""
         rows = await self._db.run(intents.unresolved, entity.pair_id, entity.name)
         if rows:
-            await recover(self._db, entity, rows, context.fence, self._clock.now())
+            await recover(self._db, self._clock, entity, rows, context.fence)
 
 
 def figures(predictions: Sequence[Prediction]) -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""Writes whose outcome is not known: found by their external key they are confirmed, otherwise freed in due time."""
+"""Writes whose outcome is not known: seen to have taken place they are confirmed, otherwise freed in due time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from isthmus.model.canonical import decode, encode
+from isthmus.model.clock import Clock
 from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import ByExternalKeys, Record
 from isthmus.store import auditlog, changes, intents, links
 from isthmus.store.database import Database
-from isthmus.sync.gather import EXTERNAL_KEY_PATH, read_all
+from isthmus.sync.gather import EXTERNAL_KEY_PATH, Gatherer, link_of, read_all
+from isthmus.sync.merge import same
 from isthmus.sync.pair import EntityBinding
 from isthmus.sync.settle import Fence
+from isthmus.sync.work import Item
 
 _SIDES: tuple[Side, Side] = ("left", "right")
 
@@ -29,30 +33,46 @@ class Recovery:
     waiting: dict[tuple[Side, str], float] = field(default_factory=dict)
 
 
-async def recover(db: Database, entity: EntityBinding, rows: Sequence[Any], fence: Fence, now: datetime) -> Recovery:
+async def recover(db: Database, clock: Clock, entity: EntityBinding, rows: Sequence[Any], fence: Fence) -> Recovery:
     """Resolve Intents left `sent` or `unknown`: by an earlier runner that died, or by an answer that never came.
 
-    Creates are looked up by external key on their side. An update or delete needs no look-up here: both sides are
-    read and merged again, and the expectation or version it carried keeps a late one from doing harm.
+    Creates are looked up by external key on their side. An update is read back: if what it carried stands there, the
+    Bases move as they would have, so that a later edit of the source is not taken for a conflict with our own write.
+    Otherwise it is merged and planned anew, and the expectation or version it carried keeps a late one from doing harm.
     """
-    out = Recovery()
     found: dict[Side, dict[str, Record]] = {}
     for side in _SIDES:
         keys = [str(r.external_key) for r in rows if r.side == side and r.action == "create" and r.external_key]
         if keys:
             records = await read_all(entity.side(side), ByExternalKeys(keys), (EXTERNAL_KEY_PATH,))
             found[side] = {r.external_key: r for r in records.values() if r.external_key}
+    linked = await db.run(_links_of, entity, [int(r.link_id) for r in rows if r.action != "create" and r.link_id])
+    await Gatherer(db, clock).read(entity, list(linked.values()))
 
-    def work(conn: Connection) -> None:
+    def work(conn: Connection) -> Recovery:
         fence(conn)
+        out = Recovery()
         for row in rows:
-            _resolve(conn, entity, row, found, out, now)
+            if row.action == "create":
+                _resolve_create(conn, entity, row, found, out, clock.now())
+            else:
+                _resolve_update(conn, entity, row, linked.get(int(row.link_id or 0)), out, clock.now())
+        return out
 
-    await db.run(work)
-    return out
+    return await db.run(work)
 
 
-def _resolve(
+def _links_of(conn: Connection, entity: EntityBinding, ids: Sequence[int]) -> dict[int, Item]:
+    """An Item for each live Link that an update was meant for."""
+    items: dict[int, Item] = {}
+    for row in links.by_ids(conn, ids):
+        item = Item(origin="left", link=link_of(entity, row), generation=int(row.generation))
+        item.left.key, item.right.key = row.left_key, row.right_key
+        items[int(row.id)] = item
+    return items
+
+
+def _resolve_create(
     conn: Connection,
     entity: EntityBinding,
     row: Any,
@@ -62,24 +82,95 @@ def _resolve(
 ) -> None:
     side: Side = "left" if row.side == "left" else "right"
     record = found.get(side, {}).get(str(row.external_key))
-    if row.action == "create" and record is None:
+    if record is None:
         traits = entity.side(side).connector.traits
         left = 0.0 if traits.idempotent_creates else traits.ceiling_seconds - float(row.age)
         if left > 0:
             intents.end(conn, [intents.End(id=row.id, state="unknown", error=row.error)])
             out.waiting[other(side), str(row.source_key)] = left
             return
-    if row.action == "create" and record is not None:
-        _confirm_create(conn, entity, row, side, record, now)
-        out.confirmed += 1
-    else:
-        intents.end(conn, [intents.End(id=row.id, state="dropped", error=row.error)])
-        out.freed += 1
+        _free(conn, entity, row, out)
+        return
+    _confirm_create(conn, entity, row, side, record, now)
+    out.confirmed += 1
+    _look_again(conn, entity, row)
+
+
+def _resolve_update(
+    conn: Connection, entity: EntityBinding, row: Any, item: Item | None, out: Recovery, now: datetime
+) -> None:
+    side: Side = "left" if row.side == "left" else "right"
+    if item is None or item.link is None or not _took_place(entity, row, item, side):
+        _free(conn, entity, row, out)
+        return
+    bases = row.bases or {}
+    links.update(
+        conn,
+        [
+            links.LinkUpdate(
+                id=item.link.id,
+                left_base={**encode(item.link.left_base), **(bases.get("left") or {})},
+                right_base={**encode(item.link.right_base), **(bases.get("right") or {})},
+                state="tombstone" if bases.get("tombstone") else None,
+                wrote=1,
+                agreed=False,
+            )
+        ],
+    )
+    # Several Intents of one Link may be open: the next one starts from the Bases as they stand now.
+    item.link.left_base.update(decode(entity.canonical, bases.get("left") or {}))
+    item.link.right_base.update(decode(entity.canonical, bases.get("right") or {}))
+    intents.end(conn, [intents.End(id=row.id, state="confirmed", key=row.key)])
+    auditlog.append(conn, [_entry(entity, row, row.key, item.link.id, now)])
+    out.confirmed += 1
+    _look_again(conn, entity, row)
+
+
+def _took_place(entity: EntityBinding, row: Any, item: Item, side: Side) -> bool:
+    """Whether a write is seen to have taken place: one field that it changed holds what it carried."""
+    seen = item.seen(side)
+    if row.action == "delete":
+        return seen.existence is False
+    if seen.record is None:
+        return False
+    expected = decode(entity.canonical, (row.bases or {}).get(side) or row.fields)
+    before = decode(entity.canonical, row.before or {})
+    return any(
+        same(seen.values.get(name), value) and not same(before.get(name), value)
+        for name, value in expected.items()
+        if name in seen.values
+    )
+
+
+def _free(conn: Connection, entity: EntityBinding, row: Any, out: Recovery) -> None:
+    intents.end(conn, [intents.End(id=row.id, state="dropped", error=row.error)])
+    out.freed += 1
+    _look_again(conn, entity, row)
+
+
+def _look_again(conn: Connection, entity: EntityBinding, row: Any) -> None:
     if row.source_key:
+        side: Side = "left" if row.side == "left" else "right"
         again = changes.NewEvent(
             pair_id=entity.pair_id, entity=entity.name, side=other(side), key=str(row.source_key), source="recovery"
         )
         changes.accept(conn, [again])
+
+
+def _entry(entity: EntityBinding, row: Any, key: str | None, link_id: int | None, now: datetime) -> auditlog.Entry:
+    return auditlog.Entry(
+        action=row.action,
+        pair_id=entity.pair_id,
+        entity=entity.name,
+        link_id=link_id,
+        side=row.side,
+        key=key,
+        why={"found": "read back after an answer that never came", "at": now.isoformat()},
+        before=row.before,
+        after=row.fields,
+        intent_id=row.id,
+        change_set_id=row.change_set_id,
+    )
 
 
 def _confirm_create(
@@ -107,21 +198,4 @@ def _confirm_create(
     )
     link_id = next(iter(made.values()), None)
     intents.end(conn, [intents.End(id=row.id, state="confirmed", key=record.key, link_id=link_id)])
-    auditlog.append(
-        conn,
-        [
-            auditlog.Entry(
-                action="create",
-                pair_id=entity.pair_id,
-                entity=entity.name,
-                link_id=link_id,
-                side=side,
-                key=record.key,
-                why={"found": "by its external key after an answer that never came", "at": now.isoformat()},
-                before=row.before,
-                after=row.fields,
-                intent_id=row.id,
-                change_set_id=row.change_set_id,
-            )
-        ],
-    )
+    auditlog.append(conn, [_entry(entity, row, record.key, link_id, now)])

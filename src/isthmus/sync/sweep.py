@@ -90,10 +90,10 @@ def _agrees(entity: EntityBinding, item: Item, name: str) -> bool:
     if same(left, right):
         return True
     link = item.link
-    if link is not None and name in link.left_base and name in link.right_base:
+    based = link is not None and name in link.left_base and name in link.right_base
+    if based and link is not None and same(left, link.left_base[name]) and same(right, link.right_base[name]):
         # Neither side moved since both agreed: what differs is a rounding, a unit, or a rate that moved meanwhile.
-        if same(left, link.left_base[name]) and same(right, link.right_base[name]):
-            return True
+        return True
     for side in _SIDES:
         arriving = entity.side(side).mapping.project(item.seen(other(side)).values, [name], item.seen(side).raw)
         if name in arriving and same(arriving[name], item.seen(side).values.get(name)):

@@ -40,6 +40,8 @@ class Link:
     right_version: str | None = None
     left_seen_at: datetime | None = None
     right_seen_at: datetime | None = None
+    left_created_at: datetime | None = None
+    right_created_at: datetime | None = None
     generation: int = 1
     our_writes: int = 0
     our_writes_since: datetime | None = None
@@ -52,6 +54,9 @@ class Link:
 
     def seen_at(self, side: Side) -> datetime | None:
         return self.left_seen_at if side == "left" else self.right_seen_at
+
+    def created_at(self, side: Side) -> datetime | None:
+        return self.left_created_at if side == "left" else self.right_created_at
 
 
 @dataclass(slots=True, kw_only=True)
