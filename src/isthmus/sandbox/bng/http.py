@@ -16,7 +16,7 @@ from .idempotency import Answer
 from .values import decode, encode
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
-EXTRA_HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("extra_headers", dict)
+EXTRA_HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("extra_headers", dict[str, str])
 
 
 def begin(request: web.Request) -> None:
@@ -27,7 +27,7 @@ def begin(request: web.Request) -> None:
 
 def answer_raw(request: web.Request, body: bytes, status: int = 200, **headers: str) -> web.Response:
     """An answer whose body is JSON already."""
-    all_headers = {**request[EXTRA_HEADERS], **{name.replace("_", "-"): value for name, value in headers.items()}}
+    all_headers = request[EXTRA_HEADERS] | {name.replace("_", "-"): value for name, value in headers.items()}
     return web.Response(body=body, status=status, content_type="application/json", headers=all_headers)
 
 
@@ -38,7 +38,7 @@ def answer(request: web.Request, value: Any, status: int = 200, **headers: str) 
 
 def answer_error(request: web.Request, error: ApiError) -> web.Response:
     """An error in the body of the contract."""
-    headers = {**request[EXTRA_HEADERS], **error.headers}
+    headers = request[EXTRA_HEADERS] | error.headers
     body = encode(error.body(request[REQUEST_ID]))
     return web.Response(body=body, status=error.status, content_type="application/json", headers=headers)
 

@@ -125,7 +125,7 @@ class _LineCalls:
         return sandbox.writer.current(self.parent, request.match_info["key"])
 
     def _item(self, doc: Doc, line: str) -> Doc:
-        found = next((item for item in doc["LineItems"] if item["LineItemID"] == line), None)
+        found: Doc | None = next((item for item in doc["LineItems"] if item["LineItemID"] == line), None)
         if found is None:
             raise not_found(self.line.label, line)
         return found

@@ -6,7 +6,9 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
+from multidict import MultiDict, MultiMapping
 
+from .batch import MOST_ITEMS, read_item
 from .errors import ApiError, Problem, invalid, not_found
 from .gate import guarded
 from .http import REQUEST_ID, answer_raw, answer_written, decoded, if_match, read_json
@@ -17,9 +19,6 @@ from .service import Sandbox
 from .tokens import Grant
 from .values import encode
 from .writing import Saved
-
-MOST_ITEMS = 100
-_ITEM_MEMBERS = {"Method", "ID", "IdempotencyKey", "IfMatch", "Body"}
 
 
 def routes(sandbox: Sandbox) -> list[web.RouteDef]:
@@ -51,10 +50,10 @@ class _EntityCalls:
         self.entity = entity
 
     async def list_page(self, sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Response:
-        asked = request.query
+        asked: MultiMapping[str] = request.query
         if sandbox.switches.merged == "redirect" and "IDs" in asked:
             ids = [self._followed(sandbox, key) for key in asked["IDs"].split(",")]
-            asked = asked.copy()
+            asked = MultiDict(asked)
             asked["IDs"] = ",".join(ids)
         return answer_raw(request, page(sandbox.store, self.entity, asked, sandbox.switches))
 
@@ -70,7 +69,7 @@ class _EntityCalls:
     async def create(self, sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Response:
         given = await read_json(request)
         with sandbox.store.transaction():
-            written = self._write(sandbox, grant, "POST", None, request.headers.get("Idempotency-Key"), None, given)
+            written = self._write(sandbox, grant, None, request.headers.get("Idempotency-Key"), None, given)
         return answer_written(request, f"/api/v1/{self.entity.path}", written)
 
     async def update(self, sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Response:
@@ -86,9 +85,7 @@ class _EntityCalls:
     def _updated(self, sandbox: Sandbox, request: web.Request, grant: Grant, key: str, given: Any) -> web.Response:
         headers = request.headers
         with sandbox.store.transaction():
-            written = self._write(
-                sandbox, grant, "PUT", key, headers.get("Idempotency-Key"), headers.get("If-Match"), given
-            )
+            written = self._write(sandbox, grant, key, headers.get("Idempotency-Key"), headers.get("If-Match"), given)
         return answer_written(request, f"/api/v1/{self.entity.path}", written)
 
     async def batch(self, sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Response:
@@ -99,49 +96,27 @@ class _EntityCalls:
             raise invalid([Problem("Items", "Required", "must list at least one item")])
         if len(items) > MOST_ITEMS:
             raise invalid([Problem("Items", "TooMany", f"takes at most {MOST_ITEMS} items, not {len(items)}")])
+        joint = request.headers.get("Idempotency-Key")
         results: list[bytes] = []
         with sandbox.store.transaction():
-            for item in items:
+            for place, item in enumerate(items):
                 try:
-                    written = self._write_item(sandbox, grant, item)
+                    asked = read_item(self.entity, item, None if joint is None else f"{joint}/{place}")
+                    written = self._write(
+                        sandbox, grant, asked.key, asked.idempotency_key, asked.based_on, asked.record
+                    )
                 except ApiError as error:
                     told = {"Status": error.status, **error.body(request[REQUEST_ID])}
                     results.append(encode(told))
                 else:
                     replayed = b',"Replayed":true' if written.replayed else b""
-                    results.append(b'{"Status":%d,"Body":%b%b}' % (written.status, written.body, replayed))
+                    results.append(b'{"Status":%d,"Data":%b%b}' % (written.status, written.body, replayed))
         return answer_raw(request, b'{"Results":[' + b",".join(results) + b"]}")
-
-    def _write_item(self, sandbox: Sandbox, grant: Grant, item: Any) -> Answer:
-        if not isinstance(item, dict) or not item.keys() <= _ITEM_MEMBERS:
-            raise invalid(
-                [Problem("Items", "WrongType", f"an item is an object of {', '.join(sorted(_ITEM_MEMBERS))}")]
-            )
-        method, key = item.get("Method", "POST"), item.get("ID")
-        if method not in ("POST", "PUT"):
-            raise invalid([Problem("Method", "NotInList", f"must be POST or PUT, not {method!r}")])
-        if method == "PUT" and not isinstance(key, str):
-            raise invalid([Problem("ID", "Required", "must be given on a PUT")])
-        for name in ("IdempotencyKey", "IfMatch"):
-            value = item.get(name)
-            if value is not None and not isinstance(value, str) and not (name == "IfMatch" and type(value) is int):
-                raise invalid([Problem(name, "WrongType", "must be a string")])
-        based_on = item.get("IfMatch")
-        return self._write(
-            sandbox,
-            grant,
-            method,
-            key if method == "PUT" else None,
-            item.get("IdempotencyKey"),
-            None if based_on is None else str(based_on),
-            item.get("Body"),
-        )
 
     def _write(
         self,
         sandbox: Sandbox,
         grant: Grant,
-        method: str,
         key: str | None,
         idempotency_key: str | None,
         based_on: str | None,
@@ -152,7 +127,7 @@ class _EntityCalls:
             write = partial(self._create, sandbox, given)
         else:
             write = partial(self._update, sandbox, key, given, version)
-        what = [method, self.entity.path, key, based_on, given]
+        what = ["POST" if key is None else "PUT", self.entity.path, key, based_on, given]
         return sandbox.idempotency.once(grant.client, idempotency_key, what, write)
 
     def _create(self, sandbox: Sandbox, given: Any) -> Answer:

@@ -57,17 +57,18 @@ class WebhookTimes(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the sandbox is told at its start; credentials left out are made up.
 
-    `data` is the SQLite file that keeps everything; without it all lives in memory. `redirect_uris` are where
-    consent may lead; loopback addresses are always allowed. `idempotency_seconds` is how long an answer is replayed.
+    `data` is the SQLite file that keeps everything; without it all lives in memory. `webhook_secret` is only told to
+    whoever starts the sandbox, so that both sides can be set up with it. `redirect_uris` are where consent may lead;
+    loopback addresses are always allowed. `idempotency_seconds` is how long an answer is replayed.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     data: Path | None = None
-    seed_file: Path | None = None
     client_id: str = "isthmus-demo"
     client_secret: str = msgspec.field(default_factory=_secret)
     admin_key: str = msgspec.field(default_factory=_secret)
+    webhook_secret: str = msgspec.field(default_factory=_secret)
     redirect_uris: tuple[str, ...] = ()
     switches: Switches = msgspec.field(default_factory=Switches)
     webhooks: WebhookTimes = msgspec.field(default_factory=WebhookTimes)

@@ -197,6 +197,16 @@ class Store:
         self.db.execute(sql, (doc["ExternalID"], stamp, *values, raw.decode(), key))
         return raw
 
+    def count(self, entity: str) -> int:
+        """How many records there are."""
+        (found,) = self.db.execute(f"SELECT count(*) FROM {entity}").fetchone()
+        return int(found)
+
+    def all_raw(self, entity: str) -> list[bytes]:
+        """All records as JSON, oldest change first."""
+        query = f"SELECT CAST(doc AS BLOB) FROM {entity} ORDER BY updated, id"
+        return [bytes(row[0]) for row in self.db.execute(query)]
+
     def delete(self, entity: str, key: str) -> None:
         """Remove a record for good."""
         self.db.execute(f"DELETE FROM {entity} WHERE id = ?", (key,))
@@ -208,6 +218,10 @@ class Store:
         while found := self.db.execute(query, (entity, survivor or key)).fetchone():
             survivor = str(found[0])
         return survivor
+
+    def keep_merged(self, entity: str, loser: str, survivor: str) -> None:
+        """Remember where a record went."""
+        self.db.execute("INSERT OR REPLACE INTO merged VALUES (?, ?, ?)", (entity, loser, survivor))
 
     def clear(self, tables: Sequence[str]) -> None:
         """Empty the records and the named further tables."""

@@ -22,15 +22,17 @@ CREATE INDEX IF NOT EXISTS token_family ON token (family);
 _SECOND = 1_000_000
 CODE_SECONDS = 60
 REFRESH_SECONDS = 30 * 86400
+MOST_CACHED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One registered client; `scopes` is the most it may be granted."""
+    """One registered client; `scopes` is the most it may be granted, a `public` one has no secret."""
 
     id: str
     scopes: tuple[str, ...]
     redirect_uris: tuple[str, ...]
+    public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +83,25 @@ class Tokens:
         store.db.execute("DELETE FROM token WHERE expires < ?", (store.stamp(),))
 
     def register(self, client: Client, secret: str) -> None:
-        """Add a client or change one."""
-        row = (client.id, _hash(secret), " ".join(client.scopes), " ".join(client.redirect_uris))
+        """Add a client or change one; `secret` does not matter for a public one."""
+        kept = "" if client.public else _hash(secret)
+        row = (client.id, kept, " ".join(client.scopes), " ".join(client.redirect_uris))
         self._store.db.execute("INSERT OR REPLACE INTO client VALUES (?, ?, ?, ?)", row)
 
     def client(self, key: str) -> Client | None:
         """A client by its id."""
-        query = "SELECT id, scopes, redirect_uris FROM client WHERE id = ?"
+        query = "SELECT id, scopes, redirect_uris, secret FROM client WHERE id = ?"
         found = self._store.db.execute(query, (key,)).fetchone()
-        return None if found is None else Client(found[0], tuple(found[1].split()), tuple(found[2].split()))
+        if found is None:
+            return None
+        return Client(found[0], tuple(found[1].split()), tuple(found[2].split()), public=not found[3])
 
     def authenticate(self, key: str, secret: str) -> Client:
-        """The client with this secret; OAuthError invalid_client otherwise."""
+        """The client with this secret (a public one without); OAuthError invalid_client otherwise."""
         found = self._store.db.execute("SELECT secret FROM client WHERE id = ?", (key,)).fetchone()
         client = self.client(key)
+        if client is not None and client.public and not secret:
+            return client
         if client is None or found is None or not hmac.compare_digest(_hash(secret), found[0]):
             raise OAuthError("invalid_client", "The client id or its secret is wrong.", 401)
         return client
@@ -108,6 +115,8 @@ class Tokens:
             "INSERT INTO token (hash, kind, client, scopes, expires, family) VALUES (?, ?, ?, ?, ?, ?)", row
         )
         if kind == "access":
+            if len(self._cache) >= MOST_CACHED:
+                self._cache.clear()
             self._cache[token] = Grant(client, frozenset(scopes), expires, family)
         return token
 

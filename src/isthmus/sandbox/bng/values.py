@@ -200,9 +200,7 @@ def _decimal(field: Field, places: int) -> Check:
 
     def check(value: Any, path: str, problems: list[Problem]) -> Any:
         kind = type(value)
-        if kind is str and _NUMBER.fullmatch(value):
-            value = Decimal(value)
-        elif kind is int:
+        if (kind is str and _NUMBER.fullmatch(value)) or kind is int:
             value = Decimal(value)
         elif kind is not Decimal:
             problems.append(Problem(path, "WrongType", f"must be a decimal number, not {value!r}"[:200]))

@@ -1,0 +1,6 @@
+"""A stand-in for BNG: the whole Business API over HTTP, with storage, OAuth 2.0, webhooks and fault switches."""
+
+from .app import Running, create_app, running
+from .settings import Settings, Switches, WebhookTimes
+
+__all__ = ["Running", "Settings", "Switches", "WebhookTimes", "create_app", "running"]
