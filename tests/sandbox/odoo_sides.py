@@ -56,9 +56,9 @@ def as_odoo(facts: dict[str, Any]) -> RealOdoo:
 
 @pytest.fixture(scope="module", params=["sandbox", pytest.param("real", marks=pytest.mark.odoo)])
 def odoo(request: pytest.FixtureRequest) -> Iterator[RealOdoo]:
-    """The sandbox, then a clean database of the real Odoo 19: the same test must hold on both."""
+    """The sandbox, then the real Odoo 19 (one database for all these tests): the same test must hold on both."""
     if request.param == "real":
-        yield request.getfixturevalue("odoo_databases")()
+        yield request.getfixturevalue("real_odoo")
         return
     with sandbox_process() as (sandbox, _):
         yield sandbox
@@ -109,7 +109,8 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Taker)
         self.taken: list[dict[str, Any]] = []
-        self.delay = 0.0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     @property
     def url(self) -> str:
@@ -125,7 +126,7 @@ class _Taker(BaseHTTPRequestHandler):
         assert isinstance(self.server, Receiver)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.taken.append({"headers": dict(self.headers), **json.loads(body)})
-        time.sleep(self.server.delay)
+        self.server.may_answer.wait(30)
         with contextlib.suppress(OSError):
             self.send_response(200)
             self.end_headers()
@@ -140,5 +141,6 @@ def receiver() -> Iterator[Receiver]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
+        server.may_answer.set()
         server.shutdown()
         thread.join()

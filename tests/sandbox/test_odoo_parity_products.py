@@ -37,22 +37,28 @@ def test_a_template_and_its_only_variant_share_code_weight_and_cost(odoo: RealOd
 
 
 def test_template_and_variant_move_each_others_write_date_where_they_share(odoo: RealOdoo) -> None:
-    (template,) = odoo.call(TEMPLATE, "create", vals_list=[{"name": "Stamped"}])
-    (variant,) = one(odoo, TEMPLATE, template, "product_variant_ids")["product_variant_ids"]
-    both = ((TEMPLATE, template), (VARIANT, variant))
+    steps: list[tuple[str, dict[str, Any], list[str]]] = [
+        (TEMPLATE, {"description_sale": "x"}, [TEMPLATE, VARIANT]),
+        (VARIANT, {"barcode": "STAMPED-BC"}, [VARIANT]),
+        (VARIANT, {"default_code": "ST"}, [TEMPLATE, VARIANT]),
+        (VARIANT, {"default_code": "STAMPED"}, [VARIANT]),  # the same as before
+        (VARIANT, {"name": "Lent"}, [TEMPLATE, VARIANT]),
+    ]
+    made = odoo.call(TEMPLATE, "create", vals_list=[{"name": "Stamped", "default_code": "STAMPED"} for _ in steps])
+    variants = [one(odoo, TEMPLATE, template, "product_variant_ids")["product_variant_ids"][0] for template in made]
+    ids = {TEMPLATE: made, VARIANT: variants}
 
-    def moved_by(model: str, record_id: int, **values: Any) -> list[str]:
-        before = [one(odoo, *place, "write_date") for place in both]
-        next_second()
-        odoo.call(model, "write", ids=[record_id], vals=values)
-        after = [one(odoo, *place, "write_date") for place in both]
-        return [place[0] for place, old, new in zip(both, before, after, strict=True) if old != new]
+    def stamps() -> dict[str, list[str]]:
+        read = {model: odoo.call(model, "read", ids=ids[model], fields=["write_date"]) for model in ids}
+        return {model: [row["write_date"] for row in rows] for model, rows in read.items()}
 
-    assert moved_by(TEMPLATE, template, description_sale="x") == [TEMPLATE, VARIANT]
-    assert moved_by(VARIANT, variant, barcode=f"BC-{template}") == [VARIANT]
-    assert moved_by(VARIANT, variant, default_code="ST") == [TEMPLATE, VARIANT]
-    assert moved_by(VARIANT, variant, default_code="ST") == [VARIANT]
-    assert moved_by(VARIANT, variant, name="Lent") == [TEMPLATE, VARIANT]
+    before = stamps()
+    next_second()
+    for n, (model, values, _) in enumerate(steps):
+        odoo.call(model, "write", ids=[ids[model][n]], vals=values)
+    after = stamps()
+    moved = [[model for model in ids if before[model][n] != after[model][n]] for n in range(len(steps))]
+    assert moved == [expected for _, _, expected in steps]
 
 
 def test_a_renamed_category_moves_those_below_it(odoo: RealOdoo) -> None:

@@ -9,7 +9,8 @@ from odoo_sides import PARTNER, QUIET, TEMPLATE, VARIANT, sandbox_process
 
 from real_odoo import OdooDatabases, OdooRefused, RealOdoo
 
-EDITS = 120
+EDITS = 150
+SEED = 1
 CONTACT_FIELDS = (
     "name", "email", "street", "city", "zip", "vat", "website", "comment", "type", "is_company", "active", "parent_id",
     "child_ids", "country_id", "state_id", "property_payment_term_id", "credit_limit", "complete_name", "ref",
@@ -118,9 +119,8 @@ def product_values(chance: random.Random, number: int) -> dict[str, Any]:
     return {name: pool[name] for name in chance.sample(sorted(pool), chance.randint(1, 5))}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_same_random_edits_leave_both_sides_equal(sides: list[Side], seed: int) -> None:
-    chance = random.Random(seed)
+def test_the_same_random_edits_leave_both_sides_equal(sides: list[Side]) -> None:
+    chance = random.Random(SEED)
     for number in range(EDITS):
         edit = random_edit(chance, number)
         outcomes = [edit(side) for side in sides]

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from odoo_sides import PARTNER, QUIET, VALIDATION, next_second, odoo, one, partner, refused
 
 from real_odoo import RealOdoo
@@ -10,47 +9,63 @@ from real_odoo import RealOdoo
 __all__ = ["odoo"]
 
 
-class Stamps:
-    """Which of some contacts a step moved the write_date of."""
-
-    def __init__(self, odoo: RealOdoo, **named: int) -> None:
-        self._odoo, self._named = odoo, named
-
-    def moved_by(self, ids: list[int], **values: Any) -> set[str]:
-        before = self._read()
-        next_second()
-        self._odoo.call(PARTNER, "write", ids=ids, vals=values, context=QUIET)
-        after = self._read()
-        return {name for name in self._named if before[name] != after[name]}
-
-    def _read(self) -> dict[str, str]:
-        rows = self._odoo.call(PARTNER, "read", ids=list(self._named.values()), fields=["write_date"])
-        return dict(zip(self._named, (row["write_date"] for row in rows), strict=True))
+MEMBERS = ("root", "contact", "delivery", "company")
+STEPS: dict[str, tuple[str, dict[str, Any], dict[str, Any], set[str]]] = {
+    "a new e-mail of the root": ("root", {}, {"email": "new@root.example"}, {"root", "contact", "delivery"}),
+    "the same e-mail again": ("root", {"email": "old@root.example"}, {"email": "old@root.example"}, {"root"}),
+    "nothing": ("root", {}, {}, {"root"}),
+    "a contact's own e-mail": ("contact", {}, {"email": "new@contact.example"}, {"contact"}),
+    "the root's street": ("root", {}, {"street": "Root Street"}, set(MEMBERS)),
+    "a contact's street": ("contact", {"street": "Old"}, {"street": "Contact Street"}, set(MEMBERS)),
+    "a delivery's street": ("delivery", {}, {"street": "Dock 2"}, {"delivery"}),
+    "a delivery's tax id": ("delivery", {}, {"vat": "TAX-1"}, {"root", "contact", "delivery"}),
+    "a contact's emptied tax id": ("contact", {"vat": "TAX-1"}, {"vat": False}, {"root", "contact"}),
+}
+"""What is written: to which member, what its root had before, the values, and whose write_date moves."""
 
 
-@pytest.fixture(scope="module")
-def family(odoo: RealOdoo) -> dict[str, int]:
-    root = partner(odoo, name="Root", is_company=True)
-    kinds: dict[str, dict[str, Any]] = {
-        "contact": {"name": "Contact"},
-        "delivery": {"name": "Delivery", "type": "delivery", "street": "Dock 1"},
-        "company": {"name": "Daughter", "is_company": True},
-    }
-    return {"root": root} | {kind: partner(odoo, parent_id=root, **values) for kind, values in kinds.items()}
+def families(odoo: RealOdoo, roots: list[dict[str, Any]]) -> list[dict[str, int]]:
+    """A company with a contact, a delivery address and a daughter for each of `roots`."""
+    made = odoo.call(
+        PARTNER, "create", vals_list=[{"name": "Root", "is_company": True, **values} for values in roots], context=QUIET
+    )
+    kinds: list[dict[str, Any]] = [
+        {"name": "Contact"},
+        {"name": "Delivery", "type": "delivery", "street": "Dock 1"},
+        {"name": "Daughter", "is_company": True},
+    ]
+    below = [{"parent_id": root, **values} for root in made for values in kinds]
+    children = odoo.call(PARTNER, "create", vals_list=below, context=QUIET)
+    return [dict(zip(MEMBERS, (root, *children[3 * n : 3 * n + 3]), strict=True)) for n, root in enumerate(made)]
 
 
-def test_who_moves_when_a_family_member_is_written(odoo: RealOdoo, family: dict[str, int]) -> None:
-    stamps = Stamps(odoo, **family)
-    root, contact, delivery = [family["root"]], [family["contact"]], [family["delivery"]]
-    assert stamps.moved_by(root, email="new@root.example") == {"root", "contact", "delivery"}
-    assert stamps.moved_by(root, email="new@root.example") == {"root"}
-    assert stamps.moved_by(root) == {"root"}
-    assert stamps.moved_by(contact, email="new@contact.example") == {"contact"}
-    assert stamps.moved_by(root, street="Root Street") == {"root", "contact", "delivery", "company"}
-    assert stamps.moved_by(contact, street="Contact Street") == {"root", "contact", "delivery", "company"}
-    assert stamps.moved_by(delivery, street="Dock 2") == {"delivery"}
-    assert stamps.moved_by(delivery, vat="TAX-1") == {"root", "contact", "delivery"}
-    assert stamps.moved_by(contact, vat=False) == {"root", "contact"}
+def test_who_moves_when_a_family_member_is_written(odoo: RealOdoo) -> None:
+    made = families(odoo, [before for _, before, _, _ in STEPS.values()])
+
+    def stamps() -> list[dict[str, str]]:
+        ids = [i for family in made for i in family.values()]
+        rows = odoo.call(PARTNER, "read", ids=ids, fields=["write_date"])
+        told = {row["id"]: row["write_date"] for row in rows}
+        return [{name: told[i] for name, i in family.items()} for family in made]
+
+    before = stamps()
+    next_second()
+    for family, (member, _, values, _) in zip(made, STEPS.values(), strict=True):
+        odoo.call(PARTNER, "write", ids=[family[member]], vals=values, context=QUIET)
+    moved = [{name for name in MEMBERS if old[name] != new[name]} for old, new in zip(before, stamps(), strict=True)]
+    assert dict(zip(STEPS, moved, strict=True)) == {step: expected for step, (_, _, _, expected) in STEPS.items()}
+
+
+def test_what_a_family_shares_after_its_members_were_written(odoo: RealOdoo) -> None:
+    (family,) = families(odoo, [{}])
+    for member, values in (
+        ("root", {"street": "Root Street"}),
+        ("contact", {"street": "Contact Street"}),
+        ("delivery", {"street": "Dock 2"}),
+        ("delivery", {"vat": "TAX-1"}),
+        ("contact", {"vat": False}),
+    ):
+        odoo.call(PARTNER, "write", ids=[family[member]], vals=values, context=QUIET)
     rows = odoo.call(PARTNER, "read", ids=list(family.values()), fields=["street", "vat"])
     told = {name: (row["street"], row["vat"]) for name, row in zip(family, rows, strict=True)}
     assert told == {
