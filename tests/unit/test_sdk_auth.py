@@ -63,7 +63,7 @@ class TokenServer:
         self.asked.append((form, request.headers.get("Authorization", "")))
         await asyncio.sleep(0.01)
         if self.answer is not None:
-            return self.answer
+            return web.json_response(self.answer[1], status=self.answer[0])  # a response object is sent once only
         number = len(self.asked)
         self.good = f"token-{number}"
         told = {"access_token": self.good, "expires_in": 3600, "token_type": "Bearer", "scope": "a b"}
@@ -137,7 +137,7 @@ async def test_a_401_with_a_fresh_token_is_final(server: Any) -> None:
     system, url = server
     auth = oauth(url)
     api = AuthorisedClient(auth.http, auth)
-    system.answer = web.json_response({"access_token": "never good", "expires_in": 3600})
+    system.answer = (200, {"access_token": "never good", "expires_in": 3600})
     assert (await api.send("GET", "/api", doing="reading")).status == 401
     await auth.http.close()
 
@@ -187,7 +187,7 @@ async def test_without_a_login_a_person_is_asked_to_log_in(server: Any) -> None:
     ],
 )
 async def test_every_refusal_says_what_to_do(server: Any, answer: Any, kind: type, told: str) -> None:
-    server[0].answer = web.json_response(answer[1], status=answer[0])
+    server[0].answer = answer
     auth = oauth(server[1])
     with pytest.raises(kind) as caught:
         await auth.headers()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -209,21 +210,21 @@ async def test_an_observer_learns_of_calls_but_of_no_secret() -> None:
     assert "s3cret" not in repr(seen)
 
 
-@asynccontextmanager
-async def tls_server(
-    names: list[str], folder: Path, *, oldest: bool = False
-) -> AsyncIterator[tuple[int, NetworkPolicy]]:
+def tls_context(names: list[str], folder: Path) -> tuple[ssl.SSLContext, NetworkPolicy]:
+    """A server's context for these names, and the policy that trusts its authority."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(context)
-    if oldest:
-        context.set_ciphers("DEFAULT:@SECLEVEL=0")
-        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
     file = folder / "ca.pem"
     authority.cert_pem.write_to_path(str(file))
+    return context, NetworkPolicy(allow_loopback=True, ca_file=str(file))
+
+
+@asynccontextmanager
+async def tls_server(names: list[str], folder: Path) -> AsyncIterator[tuple[int, NetworkPolicy]]:
+    context, policy = tls_context(names, folder)
     async with listening(answering(OK), context) as port:
-        yield port, NetworkPolicy(allow_loopback=True, ca_file=str(file))
+        yield port, policy
 
 
 async def test_a_private_authority_is_trusted_when_given(tmp_path: Path) -> None:
@@ -249,14 +250,42 @@ async def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None
             await http.send("GET", "/", doing="reading")
 
 
+@contextmanager
+def refusing_handshakes(context: ssl.SSLContext | None) -> Iterator[int]:
+    """A server on plain sockets: unlike asyncio's, it tells its refusal by an alert. Without a context it hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve() -> None:
+            caller, _ = door.accept()
+            with caller, suppress(OSError):
+                caller.recv(1, socket.MSG_PEEK)
+                if context is not None:
+                    context.wrap_socket(caller, server_side=True)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield int(door.getsockname()[1])
+        thread.join()
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 async def test_tls_below_1_2_is_refused(tmp_path: Path) -> None:
-    async with (
-        tls_server(["localhost"], tmp_path, oldest=True) as (port, policy),
-        client(f"https://localhost:{port}", policy) as http,
-    ):
-        with pytest.raises(Misconfigured, match=r"TLS 1\.2"):
-            await http.send("GET", "/", doing="reading")
+    context, policy = tls_context(["localhost"], tmp_path)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with refusing_handshakes(context) as port:
+        async with client(f"https://localhost:{port}", policy) as http:
+            with pytest.raises(Misconfigured, match=r"TLS 1\.2"):
+                await http.send("GET", "/", doing="reading")
+
+
+async def test_a_server_that_hangs_up_on_the_handshake_is_told_as_one() -> None:
+    with refusing_handshakes(None) as port:
+        async with client(f"https://localhost:{port}") as http:
+            with pytest.raises(Unavailable, match="cannot be reached: it hung up during the TLS handshake") as caught:
+                await http.send("POST", "/", doing="writing")
+    assert "TLS 1.2" in caught.value.hint
 
 
 async def test_the_clock_of_calls_is_injected() -> None:

@@ -138,10 +138,10 @@ def _bounded(text: str) -> str:
 
 
 def _replace(text: Any, find: Any, by: Any) -> str:
-    text, find, by = _text(text), _text(find), _text(by)
-    if len(text) + (text.count(find) if find else len(text) + 1) * len(by) > MAX_TEXT:
+    whole, wanted, instead = _text(text), _text(find), _text(by)
+    if len(whole) + (whole.count(wanted) if wanted else len(whole) + 1) * len(instead) > MAX_TEXT:
         raise ValueError(f"the text is longer than {MAX_TEXT} characters")
-    return text.replace(find, by)
+    return whole.replace(wanted, instead)
 
 
 def _divide(a: Any, b: Any, scale: int) -> str:

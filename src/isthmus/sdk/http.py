@@ -214,7 +214,9 @@ class HttpClient:
             )
         if not call.sent:
             return Unavailable(
-                f"{call.doing}: {host} cannot be reached: {_reason(error)}", facts={"host": host, "sent": False}
+                f"{call.doing}: {host} cannot be reached: {_reason(error)}",
+                hint=_HUNG_UP_HINT if _hung_up(error) else None,
+                facts={"host": host, "sent": False},
             )
         what = "no answer came in time" if isinstance(error, TimeoutError) else "the answer broke off"
         kind: type[IsthmusError] = Unavailable if call.reads_only else OutcomeUnknown
@@ -341,7 +343,21 @@ def _cause(error: BaseException, wanted: type[BaseException]) -> BaseException |
     return None
 
 
+_HUNG_UP_HINT = (
+    "It is tried again by itself. If it stays: check that this port speaks TLS, and in version 1.2 or newer."
+)
+
+
+def _hung_up(error: Exception) -> bool:
+    """Whether the connection was closed in the middle of the TLS handshake, without a word."""
+    if not isinstance(error, aiohttp.ClientConnectorError) or not error.ssl:
+        return False
+    return isinstance(error.os_error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError)
+
+
 def _reason(error: Exception) -> str:
+    if _hung_up(error):
+        return "it hung up during the TLS handshake"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the name does not resolve"
     if isinstance(error, TimeoutError):
