@@ -65,7 +65,10 @@ def main() -> None:
     told = vars(_arguments())
     print_ready = told.pop("print_ready")
     given: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
-    asyncio.run(serve(Settings(**given), _print_ready if print_ready else lambda _: None))
+    try:
+        asyncio.run(serve(Settings(**given), _print_ready if print_ready else lambda _: None))
+    except (OSError, ValueError) as error:
+        sys.exit(f"The sandbox cannot start. {error}")
 
 
 if __name__ == "__main__":

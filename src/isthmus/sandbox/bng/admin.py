@@ -182,7 +182,7 @@ def routes(sandbox: Sandbox) -> list[web.RouteDef]:
 def _guarded(sandbox: Sandbox, switch: Switch) -> Callable[[web.Request], Awaitable[web.Response]]:
     expected = sandbox.settings.admin_key.encode()
 
-    async def handle(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         if not hmac.compare_digest((bearer(request) or "").encode(), expected):
             raise ApiError(401, "Unauthorized", "The sandbox's admin key is needed as a bearer token.")
         body = await request.read()
@@ -197,4 +197,4 @@ def _guarded(sandbox: Sandbox, switch: Switch) -> Callable[[web.Request], Awaita
             raise ApiError(400, "ValidationFailed", message) from error
         return answer_raw(request, found) if isinstance(found, Raw) else answer(request, found)
 
-    return handle
+    return respond

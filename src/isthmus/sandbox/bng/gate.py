@@ -125,7 +125,7 @@ async def _halved(request: web.Request, whole: web.Response) -> web.StreamRespon
 def guarded(sandbox: Sandbox, scope: str | None, handler: ApiHandler) -> Handler:
     """The handler behind token, scope and rate limit; counted under its route."""
 
-    async def handle(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         resource = request.match_info.route.resource
         sandbox.calls[f"{request.method} {resource.canonical if resource else request.path}"] += 1
         grant = _granted(sandbox, request)
@@ -138,7 +138,7 @@ def guarded(sandbox: Sandbox, scope: str | None, handler: ApiHandler) -> Handler
             raise ApiError(403, "Forbidden", f"The token lacks the scope {scope}.", headers=challenge)
         return await handler(sandbox, request, grant)
 
-    return handle
+    return respond
 
 
 def _granted(sandbox: Sandbox, request: web.Request) -> Grant:

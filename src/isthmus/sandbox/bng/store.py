@@ -46,6 +46,23 @@ def column_value(field: Field, value: Any) -> Any:
     return value.lower() if field.fold and isinstance(value, str) else value
 
 
+def _opened(path: Path | None) -> sqlite3.Connection:
+    """The database, closed to other processes; ValueError says why it cannot be used."""
+    try:
+        db = sqlite3.connect(":memory:" if path is None else str(path), isolation_level=None)
+        for setting in (
+            "locking_mode = EXCLUSIVE",  # a second sandbox on the same file would give out the same stamps
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            "busy_timeout = 1000",
+            "cache_size = -65536",
+        ):
+            db.execute(f"PRAGMA {setting}")
+    except sqlite3.Error as error:
+        raise ValueError(f"opening {path}: {error}; name a file that no other sandbox uses") from error
+    return db
+
+
 class Store:
     """One SQLite database: a file in WAL mode, or memory when no path is given.
 
@@ -56,11 +73,7 @@ class Store:
     def __init__(self, known: Catalogue, path: Path | None, now: Callable[[], datetime]) -> None:
         self.catalogue = known
         self._now = now
-        self.db = sqlite3.connect(":memory:" if path is None else str(path), isolation_level=None)
-        self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.execute("PRAGMA synchronous = NORMAL")
-        self.db.execute("PRAGMA busy_timeout = 5000")
-        self.db.execute("PRAGMA cache_size = -65536")
+        self.db = _opened(path)
         self.db.executescript(_TABLES)
         self._check_layout(path)
         self._inserts: dict[str, str] = {}
