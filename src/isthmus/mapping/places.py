@@ -93,6 +93,14 @@ def country_code(text: str) -> str | None:
     return _countries().get(fold(text))
 
 
+def country_name(code: str) -> str:
+    """The usual English name of an alpha-2 code."""
+    import pycountry
+
+    found = pycountry.countries.get(alpha_2=code)
+    return str(getattr(found, "common_name", found.name)) if found is not None else code
+
+
 @lru_cache(maxsize=16_384)
 def state_code(country: str, text: str) -> str | None:
     """The ISO 3166-2 code (`US-CA`) of a subdivision given by code or name, or None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -60,6 +60,10 @@ class Example:
     one_way: bool = False
 
 
+Takes = Literal["value", "parts", "either"]
+"""What stands before a step: one raw value, part → value from several paths, or either."""
+
+
 class Transform(BaseModel):
     """A kind of step in the catalogue; its fields are the options a person fills in, its docstring the help."""
 
@@ -69,6 +73,7 @@ class Transform(BaseModel):
     label: ClassVar[str]
     group: ClassVar[str] = "values"
     main: ClassVar[str | None] = None
+    takes: ClassVar[Takes] = "value"
     examples: ClassVar[tuple[Example, ...]] = ()
     registry: ClassVar[dict[str, type[Transform]]] = {}
 
@@ -103,6 +108,7 @@ class Described:
     group: str
     help: str
     options: Mapping[str, Any]
+    takes: Takes
     examples: tuple[Example, ...]
 
 
@@ -115,6 +121,7 @@ def catalogue() -> list[Described]:
             group=kind.group,
             help=" ".join((kind.__doc__ or "").split()),
             options=kind.model_json_schema(),
+            takes=kind.takes,
             examples=kind.examples,
         )
         for kind in sorted(_registry().values(), key=lambda k: (k.group, k.name))

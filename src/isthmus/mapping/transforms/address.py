@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from isthmus.mapping.addresses import join_address, split_address
-from isthmus.mapping.places import country_code, short_state, state_code
+from isthmus.mapping.places import country_code, country_name, short_state, state_code
 from isthmus.mapping.problem import TransformProblem, show
 from isthmus.mapping.transform import Build, Example, Step, Transform
 from isthmus.mapping.transforms.text import as_text
@@ -27,6 +27,65 @@ _KEYS = {
 }
 _EXTRA = ("name", "phone")
 """Parts that only some systems know: where they are not told they stay as they are."""
+
+
+class Country(Transform):
+    """Reads a country given by code or name as ISO 3166 alpha-2; one that is not known is held."""
+
+    name = "country"
+    label = "Country"
+    group = "addresses"
+    main = "as_"
+    examples = (
+        Example(raw="Germany", value="DE", back="DE"),
+        Example(raw="usa", value="US", back="United States", options={"as": "name"}),
+        Example(raw="Atlantis", problem="no country is called"),
+    )
+
+    as_: Literal["code", "name"] = Field("code", alias="as", description="How it is written.")
+
+    def build(self, at: Build) -> Step:
+        by_name = self.as_ == "name"
+
+        def read(value: Any, _record: Mapping[str, Any]) -> Any:
+            text = as_text(value).strip()
+            if not text:
+                return None
+            found = country_code(text)
+            if found is None:
+                raise TransformProblem(f"no country is called {show(text)!r}", text)
+            return found
+
+        def write(value: Any, record: Mapping[str, Any]) -> Any:
+            code = read(value, record)
+            return country_name(code) if by_name and code else code
+
+        return self.step(read, write)
+
+
+class State(Transform):
+    """Reads a state or province given by code or name as ISO 3166-2 (`US-CA`); the country stands beside it."""
+
+    name = "state"
+    label = "State or province"
+    group = "addresses"
+    main = "country"
+    examples = (
+        Example(raw="California", value="US-CA", back="CA", record={"c": "US"}, options={"country": "c"}),
+        Example(raw="BY", value="DE-BY", back="BY", record={"c": "Germany"}, options={"country": "c"}),
+        Example(raw="Nowhere", problem="is no state of", record={"c": "US"}, options={"country": "c"}),
+    )
+
+    country: str = Field(description="Raw path that holds the country.")
+
+    def build(self, at: Build) -> Step:
+        path = self.country
+
+        def read(value: Any, record: Mapping[str, Any]) -> Any:
+            text, where = as_text(value).strip(), record.get(path)
+            return iso_state(country_code(where) if isinstance(where, str) else None, text) if text else None
+
+        return self.step(read, lambda value, _: short_state(as_text(value)), paths=(path,))
 
 
 class Address(Transform):
@@ -94,6 +153,7 @@ class AddressParts(Transform):
     name = "address_parts"
     label = "Address (parts)"
     group = "addresses"
+    takes = "parts"
     examples = (
         Example(
             raw={"line1": "1 Main St", "city": "Erie", "state": "US-IL", "postal_code": "61250", "country": "US"},

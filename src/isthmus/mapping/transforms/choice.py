@@ -65,6 +65,7 @@ class Cases(Transform):
     label = "Conditional on values"
     group = "choices"
     main = "lines"
+    takes = "either"
     examples = (
         Example(
             raw="OnHold",

@@ -10,7 +10,7 @@ from typing import Any
 
 import re2
 
-from isthmus.mapping.transform import Build, Example, Step, Transform
+from isthmus.mapping.transform import Build, Example, Step, Transform, no_change
 from isthmus.mapping.transforms.text import as_text
 
 _BLOCKS = frozenset(
@@ -23,6 +23,7 @@ _HIDDEN = frozenset(("script", "style", "head", "title", "template"))
 _SPACE = re2.compile(r"[ \t\r\n\x0b\x0c\xa0]+")
 _MANY_BREAKS = re2.compile(r"\n{3,}")
 _SPACED_BREAK = re2.compile(r" *\n *")
+_TAG = re2.compile(r"</?[A-Za-z][^<>]*>|<!--")
 
 
 class _Reader(HTMLParser):
@@ -128,3 +129,23 @@ class TextToHtml(Transform):
         return self.step(
             lambda value, _: text_to_html(as_text(value)), lambda value, _: html_to_text(as_text(value)) or None
         )
+
+
+class StripHtml(Transform):
+    """Reads text that may carry HTML as plain text; text without tags stays as it is, writing leaves the text alone."""
+
+    name = "strip_html"
+    label = "Strip HTML"
+    group = "text"
+    examples = (
+        Example(raw="<p>Oak &amp; steel</p>", value="Oak & steel", back="Oak & steel"),
+        Example(raw="weight < 5 kg & small", value="weight < 5 kg & small"),
+        Example(raw="<br>", value=None),
+    )
+
+    def build(self, at: Build) -> Step:
+        def read(value: Any, _record: Mapping[str, Any]) -> Any:
+            text = as_text(value)
+            return (html_to_text(text) or None) if _TAG.search(text) else text
+
+        return self.step(read, no_change)

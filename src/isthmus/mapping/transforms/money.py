@@ -11,7 +11,30 @@ from pydantic import Field
 from isthmus.mapping.problem import TransformProblem, show
 from isthmus.mapping.transform import Build, Example, Step, Transform
 from isthmus.mapping.transforms.number import as_decimal, rounded
+from isthmus.mapping.transforms.text import as_text
+from isthmus.mapping.validity import is_currency
 from isthmus.model.canonical import plain_decimal
+
+
+class Currency(Transform):
+    """Reads a currency as its ISO 4217 code in capitals; one that does not exist is held."""
+
+    name = "currency"
+    label = "Currency"
+    group = "money"
+    examples = (
+        Example(raw=" usd", value="USD", back="USD"),
+        Example(raw="Talers", problem="is not a currency"),
+    )
+
+    def build(self, at: Build) -> Step:
+        def read(value: Any, _record: Mapping[str, Any]) -> Any:
+            code = as_text(value).strip().upper()
+            if code and not is_currency(code):
+                raise TransformProblem(f"{show(value)!r} is not a currency", value)
+            return code or None
+
+        return self.step(read, read)
 
 
 class Money(Transform):
@@ -24,6 +47,7 @@ class Money(Transform):
     name = "money"
     label = "Amount in a currency"
     group = "money"
+    takes = "parts"
     examples = (
         Example(
             raw={"amount": Decimal("12.50"), "currency": "USD"},
@@ -39,17 +63,22 @@ class Money(Transform):
             options={"scale": 2},
         ),
         Example(raw={"amount": Decimal(5), "currency": None}, problem="no currency is known"),
-    )
+        Example(
+            raw={"amount": Decimal(0), "currency": "USD"}, value=None, back={"amount": Decimal(0)},
+            options={"zero_is_empty": True, "empty": 0},
+        ),
+    )  # fmt: skip
 
     currency: str | None = Field(None, description="Currency of records that name none, and of new records.")
     scale: int | None = Field(None, ge=0, le=12, description="Decimal places written; default: the field's own.")
     empty: Decimal | None = Field(None, description="What an empty amount is written as, where there is no empty.")
+    zero_is_empty: bool = Field(False, description="Read zero as nothing, where the system has no empty amount.")
     writes_currency: bool = Field(True, description="Write the currency where the record has none yet.")
 
     def build(self, at: Build) -> Step:
         own, empty, rates = self.currency or None, self.empty, at.rates
         scale = self.scale if self.scale is not None else (at.raw.scale if at.raw else None)
-        currency_path = at.paths.get("currency", "")
+        currency_path, zero_is_empty = at.paths.get("currency", ""), self.zero_is_empty
         can_write = self.writes_currency and bool(currency_path)
 
         def read(value: Any, _record: Mapping[str, Any]) -> Any:
@@ -59,7 +88,10 @@ class Money(Transform):
             currency = value.get("currency") or own
             if not isinstance(currency, str):
                 raise TransformProblem(f"no currency is known for the amount {show(amount)}", amount)
-            return {"amount": plain_decimal(as_decimal(amount)), "currency": currency.strip().upper()}
+            number = as_decimal(amount)
+            if zero_is_empty and number == 0:
+                return None
+            return {"amount": plain_decimal(number), "currency": currency.strip().upper()}
 
         def convert(amount: Decimal, source: str, target: str) -> Decimal:
             if source == target:

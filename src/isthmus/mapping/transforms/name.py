@@ -49,6 +49,7 @@ class FullName(Transform):
     name = "full_name"
     label = "First and last name"
     group = "names"
+    takes = "parts"
     examples = (
         Example(raw={"first": "Mary", "last": "Smith"}, value="Mary Smith"),
         Example(
@@ -86,6 +87,7 @@ class Party(Transform):
     name = "party"
     label = "Company or person"
     group = "names"
+    takes = "parts"
     examples = (
         Example(raw={"company": "Azure", "first": None, "last": None}, value={"is_company": True, "name": "Azure"}),
         Example(

@@ -55,18 +55,24 @@ class DecimalNumber(Transform):
         Example(raw=0.1, value=Decimal("0.1"), back=Decimal("0.1")),
         Example(raw="12,5", problem="is not a number"),
         Example(raw=Decimal(0), value=Decimal(0), back=Decimal(0), options={"empty": 0}),
+        Example(raw=Decimal(0), value=None, back=Decimal(0), options={"empty": 0, "zero_is_empty": True}),
+        Example(raw="2.5", value=Decimal("2.5"), back="2.50", options={"scale": 2, "as": "text"}),
     )
 
     scale: int | None = Field(None, ge=0, le=12, description="Decimal places written; default: the field's own.")
     empty: Decimal | None = Field(None, description="What an empty value is written as, where there is no empty.")
+    zero_is_empty: bool = Field(False, description="Read zero as nothing, where the system has no empty number.")
     as_: Literal["number", "text"] = Field("number", alias="as", description="How it is written.")
 
     def build(self, at: Build) -> Step:
         scale = self.scale if self.scale is not None else (at.raw.scale if at.raw else None)
-        empty, as_words = self.empty, self.as_ == "text"
+        empty, as_words, zero_is_empty = self.empty, self.as_ == "text", self.zero_is_empty
 
         def read(value: Any, _record: Mapping[str, Any]) -> Any:
-            return None if value is None else as_decimal(value)
+            if value is None:
+                return None
+            number = as_decimal(value)
+            return None if zero_is_empty and number == 0 else number
 
         def write(value: Any, _record: Mapping[str, Any]) -> Any:
             if value is None:

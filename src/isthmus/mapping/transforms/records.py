@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 
 from pydantic import Field
 
@@ -23,10 +23,16 @@ def build_step(spec: StepSpec, at: Build) -> Step:
     accepted = {f.alias or n for n, f in kind.model_fields.items()}
     if not isinstance(options, dict) or not options.keys() <= accepted:
         # The short form: `lookup: terms` instead of `lookup: {table: terms}`.
-        if kind.main is None or (isinstance(options, dict) and kind.model_fields[kind.main].annotation in (str, bool)):
+        if kind.main is None or (
+            isinstance(options, dict) and not _holds_objects(kind.model_fields[kind.main].annotation)
+        ):
             raise ValueError(f"{name} takes the options {', '.join(sorted(accepted)) or '(none)'}")
         options = {kind.model_fields[kind.main].alias or kind.main: options}
     return kind.model_validate(_resolved(options, at.settings)).build(at)
+
+
+def _holds_objects(annotation: Any) -> bool:
+    return annotation is Any or get_origin(annotation) is dict
 
 
 def _single(spec: dict[str, Any]) -> tuple[str, Any]:
@@ -158,6 +164,39 @@ class Each(Transform):
             return over
 
         return self.step(run(reads), run(writes))
+
+
+class ListText(Transform):
+    """Joins a list of texts to one text and splits it again; `back` is for systems that hold the one text."""
+
+    name = "list_text"
+    label = "List as one text"
+    group = "records"
+    main = "separator"
+    examples = (
+        Example(raw=["A", "B"], value="A+B", options={"separator": "+"}),
+        Example(raw="A+B", value=["A", "B"], options={"separator": "+", "back": True}),
+        Example(raw=[], value=None, options={"separator": "+"}),
+        Example(raw=["A+B", "C"], problem="contains the separator", options={"separator": "+"}),
+    )
+
+    separator: str = Field(min_length=1, description="What stands between the texts.")
+    back: bool = Field(False, description="The raw side holds the text and the list is read from it.")
+
+    def build(self, at: Build) -> Step:
+        separator = self.separator
+
+        def join(value: Any, _record: Mapping[str, Any]) -> Any:
+            texts = [as_text(item).strip() for item in _items(value)]
+            torn = next((text for text in texts if separator in text), None)
+            if torn is not None:
+                raise TransformProblem(f"{show(torn)!r} contains the separator {separator!r}", torn)
+            return separator.join(text for text in texts if text) or None
+
+        def split(value: Any, _record: Mapping[str, Any]) -> Any:
+            return [] if value is None else [t for piece in as_text(value).split(separator) if (t := piece.strip())]
+
+        return self.step(split, join) if self.back else self.step(join, split, sees_empty=True)
 
 
 class Children(Transform):

@@ -60,6 +60,31 @@ class Text(Transform):
         return self.step(read, read)
 
 
+class Trim(Transform):
+    """Takes outer spaces away and makes every run of spaces and line breaks inside one space; writing does the same."""
+
+    name = "trim"
+    label = "Trim spaces"
+    group = "text"
+    main = "inside"
+    examples = (
+        Example(raw="  Azure   Interior\n", value="Azure Interior", back="Azure Interior"),
+        Example(raw=" a  b ", value="a  b", back="a  b", options={"inside": False}),
+        Example(raw=" \t ", value=None),
+    )
+
+    inside: bool = Field(True, description="Runs of spaces inside become one space as well.")
+
+    def build(self, at: Build) -> Step:
+        inside = self.inside
+
+        def trim(value: Any, _record: Mapping[str, Any]) -> Any:
+            text = as_text(value)
+            return (" ".join(text.split()) if inside else text.strip()) or None
+
+        return self.step(trim, trim)
+
+
 class Case(Transform):
     """Changes the case of text when it is read; writing leaves it."""
 
@@ -196,6 +221,7 @@ class Join(Transform):
     name = "join"
     label = "Concatenate and split"
     group = "text"
+    takes = "parts"
     examples = (
         Example(raw={"a": "AB", "b": "12"}, value="AB-12", options={"parts": ["a", "b"], "separator": "-"}),
         Example(raw={"a": "AB", "b": None}, value="AB", options={"parts": ["a", "b"], "separator": "-"}),
