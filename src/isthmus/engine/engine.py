@@ -18,7 +18,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import procrastinate
@@ -26,6 +26,7 @@ from procrastinate import jobs, worker
 from procrastinate.exceptions import ProcrastinateException
 from sqlalchemy import Connection, text
 
+from isthmus.model.clock import SystemClock
 from isthmus.store.database import Database
 
 Handler = Callable[[dict[str, Any]], Awaitable[None]]
@@ -188,7 +189,7 @@ class Engine:
                         await self._given_up(job.task_name, dict(job.task_kwargs), job.attempts + 1)
                     continue
                 try:
-                    await manager.retry_job(job=job, retry_at=datetime.now(UTC))
+                    await manager.retry_job(job=job, retry_at=SystemClock().now())
                     _LOG.warning("took over %s from a worker that died", job.call_string)
                 except ProcrastinateException:
                     # One for the same key waits already and will do the work of this one.

@@ -55,4 +55,4 @@ class Services:
 
 def local_services(rate: Rate | None = None, *, network: NetworkPolicy | None = None, **more: object) -> Services:
     """Services for one process: what tests, the doctor and small scripts need."""
-    return Services(budget=TokenBucket(rate or Rate()), network=network or NetworkPolicy(), **more)  # type: ignore[arg-type]
+    return Services(budget=TokenBucket(rate or Rate()), network=network or NetworkPolicy(), **more)  # type: ignore[arg-type]  # typed by Services itself

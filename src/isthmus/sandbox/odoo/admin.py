@@ -159,7 +159,7 @@ def routes(sandbox: Sandbox) -> list[web.RouteDef]:
 
 
 def _guarded(sandbox: Sandbox, switch: Switch) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def handle(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         if not hmac.compare_digest((bearer_key(request) or "").encode(), sandbox.settings.admin_key.encode()):
             return answer({"error": "The sandbox's admin key is needed as a bearer token."}, 401)
         body = await request.read()
@@ -172,4 +172,4 @@ def _guarded(sandbox: Sandbox, switch: Switch) -> Callable[[web.Request], Awaita
         except (KeyError, ValueError, TypeError, msgspec.DecodeError) as error:
             return answer({"error": f"{type(error).__name__}: {error}"}, 400)
 
-    return handle
+    return respond

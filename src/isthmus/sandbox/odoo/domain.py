@@ -95,7 +95,7 @@ def search_ids(
     if "active" in fields and env.context.get("active_test", True) and not mentions(domain, "active"):
         active = raw.getter(env, fields["active"])
         given = test
-        test = lambda row: bool(active(row)) and given(row)  # noqa: E731
+        test = lambda row: bool(active(row)) and given(row)  # noqa: E731 - one expression wraps the other
     pool: Iterable[Row] = rows.values() if ids is None else [rows[i] for i in sorted(ids) if i in rows]
     found = [row for row in pool if test(row)]
     if not env.su:

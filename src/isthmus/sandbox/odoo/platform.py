@@ -59,7 +59,7 @@ def context_get(records: Records) -> Values:
     return {"lang": partner.get("lang") or "en_US", "tz": partner.get("tz") or False, "uid": records.env.uid}
 
 
-context_get.model_level = True  # type: ignore[attr-defined]
+context_get.model_level = True  # type: ignore[attr-defined]  # functions take any mark
 
 
 class Users(Behaviour):

@@ -152,6 +152,10 @@ def display_name(env: Env, model: str, row: Row) -> str:
     return known
 
 
+def _truth(value: Getter) -> Getter:
+    return lambda row: bool(value(row))
+
+
 def _terms(env: Env, model: str, order: str, seen: frozenset[str]) -> list[tuple[Getter, bool, bool]]:
     """Return (value of a row, descending, empties last) per sort key."""
     terms: list[tuple[Getter, bool, bool]] = []
@@ -174,7 +178,7 @@ def _terms(env: Env, model: str, order: str, seen: frozenset[str]) -> list[tuple
             raise ValueError(f"Invalid field {name!r} on model {model!r}")
         value = getter(env, field)
         if field.type == "boolean":
-            terms.append((lambda row, value=value: bool(value(row)), descending, empties_last))  # type: ignore[misc]
+            terms.append((_truth(value), descending, empties_last))
         elif field.type == "many2one" and match["path"] != "id":
             if str(field) not in seen:
                 terms += _through(env, field.relation, value, descending, empties_last, seen | {str(field)})
