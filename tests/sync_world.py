@@ -127,13 +127,13 @@ class World:
                 )
                 self.cursors[side] = int(page.cursor)
 
-    async def drain(self) -> Tally:
+    async def drain(self, *, guarded: bool = True) -> Tally:
         """Run the lane until nothing is pending, waiting out what is due later."""
         total = Tally()
         self.epoch += 1
         while True:
             done = await self.lane.drain(
-                self.entity, epoch=self.epoch, fence=lambda conn: None, change_set=lambda conn: 1
+                self.entity, epoch=self.epoch, fence=lambda conn: None, change_set=lambda conn: 1, guarded=guarded
             )
             total.add(done.tally)
             if done.halt is not None:

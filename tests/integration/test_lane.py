@@ -214,3 +214,23 @@ async def test_a_field_owned_by_one_side_wins_a_conflict(database: Database) -> 
     world.put_right(right, Phone="R")
     await world.settle()
     assert world.left.rows["partner"][left].values["phone"] == "R"
+
+
+async def test_a_flood_is_stopped_though_it_comes_in_many_batches_and_passes_when_allowed(database: Database) -> None:
+    world = World(database, policy=EntityPolicy(fields={}, guard=Guard(writes=120)))
+    for n in range(160):
+        world.put_left(name=f"n{n}")
+    await world.notice()
+    with pytest.raises(SafetyLimit, match="keeping customer of main"):
+        await world.drain()
+    assert 0 < world.right.writes <= 120
+    await world.drain(guarded=False)
+    assert len(world.names("right")) == 160
+
+
+async def test_many_small_goes_never_add_up_to_a_flood(database: Database) -> None:
+    world = World(database, policy=EntityPolicy(fields={}, guard=Guard(writes=20)))
+    for n in range(30):
+        world.put_left(name=f"n{n}")
+        await world.settle()
+    assert len(world.names("right")) == 30

@@ -65,16 +65,20 @@ def pause(name: str = typer.Argument(help="The pair."), as_json: bool = JSON) ->
 
 
 @app.command()
-def resume(name: str = typer.Argument(help="The pair."), as_json: bool = JSON) -> None:
+def resume(
+    name: str = typer.Argument(help="The pair."),
+    allow: bool = typer.Option(False, "--allow", help="Let through once what the guard has stopped."),
+    as_json: bool = JSON,
+) -> None:
     """Make a paused or halted pair active again and work off what has come in."""
-    _set_state(name, "active", as_json)
+    _set_state(name, "active", as_json, allow=allow)
 
 
-def _set_state(name: str, state: str, as_json: bool) -> None:
+def _set_state(name: str, state: str, as_json: bool, *, allow: bool = False) -> None:
     from isthmus.operate import pairs
 
     async def work(runtime: Any) -> Any:
-        return await runtime.db.run(pairs.set_state, runtime, name, state, actor())
+        return await runtime.db.run(pairs.set_state, runtime, name, state, actor(), allow=allow)
 
     row = run(work, as_json=as_json)
     say_json({"pair": name, "state": row.state}) if as_json else out.print(f"Pair {name} is {row.state}.")

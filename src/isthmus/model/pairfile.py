@@ -71,4 +71,5 @@ class PairFile(_Part):
     settings: dict[str, object] = Field(
         default_factory=dict, description="Values the Mappings use: default country and region, currencies, time zone."
     )
+    sweep_hours: float = Field(24.0, ge=0, description="How often everything is compared; 0 only on demand.")
     entities: dict[str, EntityFile] = Field(description="The Entities kept in agreement.")

@@ -126,7 +126,7 @@ class Assembler:
                 foreign_policy=_foreign_policy(canonical, policy, entity.shares),
             )
         for name, binding in out.entities.items():
-            out.entities[name] = replace(binding, siblings=_siblings(out, binding))
+            out.entities[name] = replace(binding, siblings=_siblings(out, binding), crowded=_crowded(out, binding))
         return out
 
     def _side(
@@ -204,6 +204,13 @@ def _siblings(pair: PairRuntime, binding: EntityBinding) -> dict[Side, list[str]
         ]
         for side in sides
     }
+
+
+def _crowded(pair: PairRuntime, binding: EntityBinding) -> bool:
+    sides: tuple[Side, Side] = ("left", "right")
+    return any(
+        sum(e.side(side).adopt == "scope" for e in pair.fan_out(side, binding.side(side).entity)) > 1 for side in sides
+    )
 
 
 def _canonical(name: str) -> CanonicalEntity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets as random_secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -123,6 +124,12 @@ async def accept(runtime: Runtime, name: str, actor: str) -> None:
 
     def work(conn: Connection) -> None:
         connections.set_fingerprint(conn, row.id, now)
+        for side in ("left", "right"):
+            # Which record a key means is learned anew: the next look keeps when each was created.
+            sql = (
+                f"update link set {side}_created_at = null where pair_id in (select id from pair where {side}_id = :id)"
+            )
+            conn.execute(text(sql), {"id": row.id})
         entry = auditlog.Entry(
             action="accept system", actor=actor, why={"connection": name}, before=row.fingerprint, after=now
         )
@@ -137,17 +144,38 @@ async def install_hooks(
     """Register webhooks of a Connection for every Entity its pairs use. `admin` secrets are used once, never stored."""
     row = await runtime.db.run(connections.get, name)
     connector = await runtime.connector(row)
-    entities = await runtime.db.run(_entities_of, row.id)
+    entities = await runtime.db.run(entities_of, row.id)
     url = await hook_url(runtime, row, base_url)
     if admin:
         kind = find(row.kind)
         stored = await runtime.db.run(open_secrets, runtime.keys, row.id)
         own = kind.make(system_settings(row.settings), _known(kind, {**stored, **admin}), await runtime.services(row))
         try:
-            return await own.install_hooks(entities, url)
+            found = await own.install_hooks(entities, url)
         finally:
             await own.close()
-    return await connector.install_hooks(entities, url)
+    else:
+        found = await connector.install_hooks(entities, url)
+    standing = {h.entity: h.installed for h in found}
+    await runtime.db.run(keep_hook_state, row.id, {"base_url": base_url, "standing": standing})
+    return found
+
+
+def hook_state(conn: Connection, connection_id: int) -> dict[str, Any] | None:
+    """Where a Connection's webhooks were told to go (`base_url`) and which stand (`standing`); None before that."""
+    found = conn.execute(text("select value from setting where name = :name"), {"name": _hooks(connection_id)}).scalar()
+    return dict(found) if found else None
+
+
+def keep_hook_state(conn: Connection, connection_id: int, state: Mapping[str, Any]) -> None:
+    """Remember what the last look at a Connection's webhooks found."""
+    sql = """insert into setting (name, value) values (:name, cast(:value as jsonb))
+             on conflict (name) do update set value = excluded.value, updated_at = now()"""
+    conn.execute(text(sql), {"name": _hooks(connection_id), "value": json.dumps(dict(state))})
+
+
+def _hooks(connection_id: int) -> str:
+    return f"hooks:{connection_id}"
 
 
 async def hook_url(runtime: Runtime, row: Any, base_url: str) -> str:
@@ -156,7 +184,7 @@ async def hook_url(runtime: Runtime, row: Any, base_url: str) -> str:
     return f"{base_url.rstrip('/')}/hooks/{row.name}/{stored[HOOK_SECRET].reveal()}"
 
 
-def _entities_of(conn: Connection, connection_id: int) -> list[str]:
+def entities_of(conn: Connection, connection_id: int) -> list[str]:
     """System entities that the pairs of a Connection use, from their Mappings."""
     found: set[str] = set()
     for pair in pairs.listing(conn):

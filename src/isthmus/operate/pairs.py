@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from isthmus.errors import Misconfigured
+from isthmus.errors import Misconfigured, SafetyLimit
 from isthmus.operate.assemble import parse_pair, template
 from isthmus.operate.runtime import Runtime
 from isthmus.store import auditlog, connections, pairs
@@ -131,10 +131,22 @@ def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     return "".join(out)
 
 
-def set_state(conn: Connection, runtime: Runtime, name: str, state: str, actor: str) -> Any:
-    """Pause a pair, or make it active again and wake all its lanes; returns its row."""
+def set_state(conn: Connection, runtime: Runtime, name: str, state: str, actor: str, *, allow: bool = False) -> Any:
+    """Pause a pair, or make it active again and wake all its lanes; returns its row.
+
+    A pair that its guard has stopped goes on only with `allow`: everything pending is let through once.
+    """
     row = pairs.get(conn, name)
-    pairs.set_state(conn, row.id, state)
+    reason = row.state_reason or {}
+    stopped = row.state == "halted" and reason.get("kind") == "SafetyLimit"
+    if state == "active" and stopped and not allow:
+        raise SafetyLimit(
+            f"resuming pair {name}",
+            answered=f"it was stopped by its guard: {reason.get('answered')}",
+            hint=str(reason.get("hint") or "Look at what is planned, then resume with --allow."),
+            facts=reason.get("facts"),
+        )
+    pairs.set_state(conn, row.id, state, {"allowed": True} if state == "active" and allow else None)
     entry = auditlog.Entry(action=f"set pair {state}", pair_id=row.id, actor=actor, before={"state": row.state})
     auditlog.append(conn, [entry])
     if state == "active":

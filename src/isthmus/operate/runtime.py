@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from isthmus.detect.poll import poll
 from isthmus.engine.budget import SharedBudget
@@ -196,8 +197,10 @@ class Runtime:
                 fence=lease.fence,
                 change_set=lambda conn: pairs.live_change_set(conn, pair_id),
                 stopping=lambda: self.stopping,
+                guarded=not (row.state_reason or {}).get("allowed"),
             )
-        except Retry as error:
+        except (Retry, OperationalError, InterfaceError) as error:
+            # The database restarting is no different from a system that is away: what is pending stays pending.
             _LOG.info("%s", error)
             return 2.0
         except Halt as error:
@@ -221,6 +224,8 @@ class Runtime:
             await self.db.run(self.wake, pair_id, name)
         if entity in drained.tally.wake:
             return 0.0
+        if (row.state_reason or {}).get("allowed") and drained.next_due is None:
+            await self.db.run(pairs.guard_again, pair_id)
         return drained.next_due
 
     def _wake_later(self, conn: Connection, pair_id: int, entity: str, seconds: float) -> None:

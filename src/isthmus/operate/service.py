@@ -13,10 +13,15 @@ import uvicorn
 from sqlalchemy import Connection, text
 
 from isthmus.operate.assemble import mapping_file, parse_pair
+from isthmus.operate.chores import hooks_stand, register
+from isthmus.operate.connections import hook_state
 from isthmus.operate.runtime import POLL_JOB, Runtime
 from isthmus.store import pairs
 
-DEFAULT_POLL_SECONDS = 5.0
+POLL_SECONDS = 5.0
+"""How often an Entity without webhooks is polled, unless its pair file says otherwise."""
+BACKUP_POLL_SECONDS = 15.0
+"""The same where webhooks stand: polling only finds what they lost."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,6 +52,7 @@ async def serve(
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # we drain the engine first
+    register(runtime)
     await runtime.db.run(wake_everything, runtime)
     tasks = [
         asyncio.create_task(_http(server), name="http"),
@@ -106,25 +112,33 @@ def _ask(conn: Connection, runtime: Runtime, pair_id: int, side: str, entity: st
     runtime.engine.wake(conn, POLL_JOB, f"{pair_id}:{side}:{entity}", args)
 
 
-_POLLED: dict[tuple[int, int], dict[tuple[int, str, str], float]] = {}
+_POLLED: dict[tuple[int, int], dict[tuple[int, str, str], float | None]] = {}
 
 
 def _wanted(conn: Connection) -> dict[tuple[int, str, str], float]:
-    """Which side's Entities are to be polled, and how often; from the pair files, read again when they change."""
+    """Which side's Entities are to be polled, and how often: as the pair files say, else by whether webhooks stand."""
     out: dict[tuple[int, str, str], float] = {}
     for row in pairs.listing(conn):
         if row.state != "active":
             continue
-        kept = _POLLED.get((row.id, row.version))
-        if kept is None:
-            files = pairs.files(conn, row.id, row.version)
-            kept = {}
-            for entity in parse_pair(files["pair.yaml"]).entities.values():
-                for side in ("left", "right"):
-                    settings = getattr(entity, side)
-                    key = (int(row.id), side, mapping_file(files, settings.mapping).system_entity)
-                    seconds = settings.poll_seconds or DEFAULT_POLL_SECONDS
-                    kept[key] = min(seconds, kept.get(key, seconds))
-            _POLLED[row.id, row.version] = kept
-        out.update(kept)
+        states = {side: hook_state(conn, getattr(row, f"{side}_id")) for side in ("left", "right")}
+        for (pair_id, side, entity), seconds in _asked(conn, row).items():
+            usual = BACKUP_POLL_SECONDS if hooks_stand(states[side], entity) else POLL_SECONDS
+            out[pair_id, side, entity] = seconds or usual
     return out
+
+
+def _asked(conn: Connection, row: Any) -> dict[tuple[int, str, str], float | None]:
+    """The poll intervals of a pair's files, None where they say nothing; read again when the files change."""
+    kept = _POLLED.get((row.id, row.version))
+    if kept is None:
+        files = pairs.files(conn, row.id, row.version)
+        kept = {}
+        for entity in parse_pair(files["pair.yaml"]).entities.values():
+            for side in ("left", "right"):
+                settings = getattr(entity, side)
+                key = (int(row.id), side, mapping_file(files, settings.mapping).system_entity)
+                said = [s for s in (settings.poll_seconds, kept.get(key)) if s]
+                kept[key] = min(said, default=None)
+        _POLLED[row.id, row.version] = kept
+    return kept

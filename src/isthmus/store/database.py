@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, text
@@ -44,6 +44,25 @@ class Database:
                 return fn(conn, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    @asynccontextmanager
+    async def exclusive(self, key: str) -> AsyncIterator[None]:
+        """Hold a lock that no two workers have at once, on any machine; freed at the end or when this process dies."""
+        loop = asyncio.get_running_loop()
+        conn = await loop.run_in_executor(self._threads, self.engine.connect)
+        conn = conn.execution_options(isolation_level="AUTOCOMMIT")
+        given = {"key": key}
+        take = text("select pg_try_advisory_lock(hashtextextended(:key, 0))")
+        try:
+            while not await loop.run_in_executor(self._threads, lambda: conn.execute(take, given).scalar()):
+                await asyncio.sleep(0.02)
+            try:
+                yield
+            finally:
+                free = text("select pg_advisory_unlock(hashtextextended(:key, 0))")
+                await loop.run_in_executor(self._threads, lambda: conn.execute(free, given))
+        finally:
+            await loop.run_in_executor(self._threads, conn.close)
 
     @property
     def conninfo(self) -> str:

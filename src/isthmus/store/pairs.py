@@ -100,6 +100,13 @@ def set_state(conn: Connection, pair_id: int, state: str, reason: Mapping[str, A
     )
 
 
+def guard_again(conn: Connection, pair_id: int) -> None:
+    """Once everything a person let through is worked off, the guard counts again."""
+    sql = """update pair set state_reason = null where id = :id and state = 'active' and state_reason ? 'allowed'
+             and not exists (select 1 from change where pair_id = :id and state <> 'closed')"""
+    conn.execute(text(sql.replace(" ? ", " operator(pg_catalog.?) ")), {"id": pair_id})
+
+
 def lookups(conn: Connection, pair_id: int) -> list[tuple[str, str, str, str]]:
     """Every look-up row of a pair in its order: (table, system, the system's value, canonical value)."""
     sql = "select name, system, value, canonical from lookup where pair_id = :id order by name, position, system, value"

@@ -55,11 +55,9 @@ class Gatherer:
         self._db = db
         self._clock = clock
 
-    async def items(self, entity: EntityBinding, changes: Sequence[Change]) -> list[Item]:
-        """One Item per Link or unlinked Record, both sides read and mapped, unlinked ones matched."""
-        items = await self._db.run(_with_links, entity, changes)
-        await self.read(entity, items)
-        return items
+    async def begin(self, entity: EntityBinding, changes: Sequence[Change]) -> list[Item]:
+        """One Item per Link or unlinked Record, nothing read from either side yet: `read` does that."""
+        return await self._db.run(_with_links, entity, changes)
 
     async def read(self, entity: EntityBinding, items: Sequence[Item]) -> None:
         """Fill in both sides of Items whose keys are known; then match those without a Link."""

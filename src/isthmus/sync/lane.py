@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +51,16 @@ class Lane:
         fence: Fence,
         change_set: Callable[[Connection], int],
         stopping: Callable[[], bool] = lambda: False,
+        guarded: bool = True,
     ) -> Drained:
         """Work the lane until nothing is due. Retry errors put the batch back; a Halt error is handed up.
+
+        `guarded` False lets more through than the guard allows: a person has said so.
 
         `fence` raises when the lane's lease was taken over: then the other runner goes on and this one ends.
         """
         total = Tally()
+        written = 0
         await self._db.run(changes.reclaim, entity.pair_id, entity.name, LANE, epoch)
         while not stopping():
             batch, open_intents, set_id = await self._db.run(self._begin, entity, epoch, fence, change_set)
@@ -73,9 +78,18 @@ class Lane:
             if not batch:
                 due = await self._db.run(changes.seconds_until_due, entity.pair_id, entity.name, LANE)
                 return Drained(total, min((d for d in (due, waits) if d is not None), default=None))
-            context = Context(fence=fence, epoch=epoch, change_set_id=set_id, why={"source": "live"})
+            context = Context(
+                fence=fence,
+                epoch=epoch,
+                change_set_id=set_id,
+                why={"source": "live"},
+                guarded=guarded,
+                written=written,
+            )
             tally = await self._look(entity, batch, context)
             total.add(tally)
+            # A batch that is not full means the lane has caught up: what comes next is another go.
+            written = written + tally.writes if len(batch) >= _most(entity) else 0
             if tally.halt is not None:
                 return Drained(total, None, tally.halt)
             if tally.pause:
@@ -89,8 +103,7 @@ class Lane:
     ) -> tuple[list[Change], list[Any], int | None]:
         """One transaction: claim a batch, and see which writes are without a known outcome."""
         fence(conn)
-        most = max(entity.left.connector.traits.batch_update, entity.right.connector.traits.batch_update)
-        rows = changes.claim(conn, entity.pair_id, entity.name, LANE, epoch, most)
+        rows = changes.claim(conn, entity.pair_id, entity.name, LANE, epoch, _most(entity))
         batch = [
             Change(
                 id=int(r.id),
@@ -123,14 +136,27 @@ class Lane:
 
     async def _look(self, entity: EntityBinding, batch: Sequence[Change], context: Context) -> Tally:
         try:
-            items: list[Item] = await self._gatherer.items(entity, batch)
-            return await self._settler.settle(entity, items, context)
+            items: list[Item] = await self._gatherer.begin(entity, batch)
+            async with self._alone(entity, items):
+                await self._gatherer.read(entity, items)
+                return await self._settler.settle(entity, items, context)
         except Retry as error:
             delay = await self._put_back(batch, error)
             return Tally(again=len(batch), pause=delay)
         except Halt as error:
             await self._put_back(batch, error)
             return Tally(again=len(batch), halt=error)
+
+    @asynccontextmanager
+    async def _alone(self, entity: EntityBinding, items: Sequence[Item]) -> AsyncIterator[None]:
+        """Where records of several Entities are one kind of record over there, only one lane at a time looks for
+        counterparts and creates: else a customer that is a vendor too would be made twice.
+        """
+        if not entity.crowded or all(item.link is not None for item in items):
+            yield
+            return
+        async with self._db.exclusive(f"create:{entity.pair_id}"):
+            yield
 
     async def _put_back(self, batch: Sequence[Change], error: IsthmusError) -> float:
         """Put a whole batch back that could not even be read; returns the seconds to wait."""
@@ -141,3 +167,8 @@ class Lane:
         closes = [changes.Close(change_id=c.id, outcome=None, delay=delay, reason=reason) for c in batch]
         await self._db.run(changes.close, closes)
         return delay
+
+
+def _most(entity: EntityBinding) -> int:
+    """The largest batch either side likes."""
+    return max(entity.left.connector.traits.batch_update, entity.right.connector.traits.batch_update)

@@ -38,6 +38,7 @@ class EntityBinding:
     `shares` names the Entity that owns the fields both have when one physical record serves two Entities;
     `siblings` are Entities of the same kind of record that take only linked ones: theirs are not adopted here.
     `foreign_policy` is this Entity's Policy for such a record: shared fields are only projected from the left.
+    `crowded`: another Entity of the pair creates records of the same kind on one of the sides.
     """
 
     pair_id: int
@@ -52,6 +53,7 @@ class EntityBinding:
     shares: str | None = None
     foreign_policy: EntityPolicy | None = None
     siblings: Mapping[Side, Sequence[str]] = field(default_factory=dict)
+    crowded: bool = False
 
     def side(self, side: Side) -> SideBinding:
         return self.left if side == "left" else self.right

@@ -59,13 +59,17 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """For whom a batch is settled: lease, change set, and the reason that the audit log keeps."""
+    """For whom a batch is settled: lease, change set, and the reason that the audit log keeps.
+
+    `written` counts the writes of this go so far: since the lane had last caught up with what came in.
+    """
 
     fence: Fence
     epoch: int | None
     change_set_id: int | None
     why: Mapping[str, Any]
     guarded: bool = True
+    written: int = 0
 
 
 class Settler:
@@ -85,7 +89,7 @@ class Settler:
         """Execute plans; those without writes are confirmed at once, in one transaction."""
         tally = Tally()
         if context.guarded:
-            _check_guard(entity, plans)
+            _check_guard(entity, plans, context.written)
         quiet = [p for p in plans if not p.writes]
         if quiet:
             tally.add(await self._confirm(entity, quiet, {}, {}, context))
@@ -302,14 +306,15 @@ def _chunks(plans: list[Plan], size: int) -> list[list[Plan]]:
     return [plans[n : n + size] for n in range(0, len(plans), size)]
 
 
-def _check_guard(entity: EntityBinding, plans: Sequence[Plan]) -> None:
+def _check_guard(entity: EntityBinding, plans: Sequence[Plan], written: int) -> None:
     """Stop before writing when one go would write or release suspiciously much."""
     guard = entity.policy.guard
-    writes = sum(len(p.writes) for p in plans)
+    writes = written + sum(len(p.writes) for p in plans)
     if writes > guard.writes:
         raise SafetyLimit(
             f"keeping {entity.name} of {entity.pair} in agreement",
             answered=f"{writes} writes are planned in one go, the guard allows {guard.writes}",
+            hint=_allow(entity),
             facts={"writes": writes, "limit": guard.writes},
         )
     releases = sum(1 for p in plans if any(w.tombstone for w in p.writes))
@@ -317,5 +322,13 @@ def _check_guard(entity: EntityBinding, plans: Sequence[Plan]) -> None:
         raise SafetyLimit(
             f"keeping {entity.name} of {entity.pair} in agreement",
             answered=f"{releases} of {len(plans)} records looked at were deleted on one side",
+            hint=_allow(entity),
             facts={"deletes": releases, "limit_percent": guard.deletes_percent},
         )
+
+
+def _allow(entity: EntityBinding) -> str:
+    return (
+        f"See what is planned with `isthmus sync {entity.pair} --dry-run`. Let it through once with "
+        f"`isthmus pair resume {entity.pair} --allow`, or raise the guard of {entity.name} in the pair file and resume."
+    )
