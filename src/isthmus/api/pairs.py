@@ -92,7 +92,7 @@ async def pause(name: str, runtime: Running, caller: Operator) -> dict[str, str]
 
 
 @router.post("/{name}/resume", summary="Make a pair active again.")
-async def resume(name: str, allow: bool = False, runtime: Running, caller: Operator) -> dict[str, str]:
+async def resume(name: str, runtime: Running, caller: Operator, allow: bool = False) -> dict[str, str]:
     row = await runtime.db.run(pairs.set_state, runtime, name, "active", caller.name, allow=allow)
     return {"state": row.state}
 
