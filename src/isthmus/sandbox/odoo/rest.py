@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +17,11 @@ from .errors import OdooError, ValidationError
 from .json2 import answer, bearer_key
 from .server import Sandbox
 
+MANIFEST = Path(__file__).with_name("data") / "rest-manifest.yaml"
+"""These routes as the connector `rest` wants them described."""
+
 LIMIT, MOST = 100, 500
+_FILTERS = ("email", "vat", "sku", "barcode")
 _NAMESPACE = "__rest__"
 
 
@@ -95,8 +100,12 @@ def routes(sandbox: Sandbox) -> list[web.RouteDef]:
     async def changed(request: web.Request) -> web.Response:
         return await _answer(sandbox, request, lambda env, resource, body: _change(env, resource, _id(request), body))
 
+    async def manifest(_: web.Request) -> web.Response:
+        return web.Response(text=MANIFEST.read_text(encoding="utf-8"), content_type="text/plain")
+
     base = "/api/v1/{resource:customers|products|sales_orders}"
     return [
+        web.get("/api/v1/manifest.yaml", manifest),
         web.get(base, listed),
         web.post(base, created),
         web.get(base + "/{id}", one),
@@ -158,7 +167,7 @@ def _list(env: Env, resource: Resource, query: Mapping[str, str]) -> Values:
     if query.get("external_id"):
         known = naming.lookup(env, f"{_NAMESPACE}.{query['external_id']}")
         asked.append(["id", "=", known["res_id"] if known and known["model"] == resource.model else 0])
-    for name in ("email", "sku"):
+    for name in _FILTERS:
         if query.get(name) and name in resource.plain:
             asked.append([resource.plain[name], "=", query[name]])
     ids = domain.search(env, resource.model, asked, order="id")
@@ -215,16 +224,29 @@ def _values(env: Env, resource: Resource, body: Values) -> Values:
     for name, value in body.items():
         value = False if value is None else value
         if name in resource.plain:
-            told[resource.plain[name]] = value
+            told[resource.plain[name]] = _plain(env, resource.model, resource.plain[name], value)
         elif name in resource.coded:
             told[resource.coded[name][0]] = _reference(env, resource, name, value, body)
         elif name == "lines" and resource.model == "sale.order":
             given = value if isinstance(value, list) else []
-            lines = [{_LINE_FIELDS[k]: v for k, v in line.items() if k in _LINE_FIELDS} for line in given]
+            lines = [
+                {
+                    _LINE_FIELDS[k]: _plain(env, "sale.order.line", _LINE_FIELDS[k], v)
+                    for k, v in line.items()
+                    if k in _LINE_FIELDS
+                }
+                for line in given
+            ]
             told["order_line"] = [(5, 0, 0), *((0, 0, line) for line in lines)]
         elif name not in ("id", "external_id", "created_at", "updated_at", *_TOTALS):
             raise ValueError(f"Unknown field {name!r}.")
     return told
+
+
+def _plain(env: Env, model: str, field: str, value: Any) -> Any:
+    """A value as Odoo takes it: an id may have been written as text, as keys of records often are."""
+    is_id = isinstance(value, str) and value.isdigit() and env.model(model).fields[field].type == "many2one"
+    return int(value) if is_id else value
 
 
 def _reference(env: Env, resource: Resource, name: str, value: Any, body: Values) -> int | bool:
