@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from isthmus.cli.session import JSON, actor, out, run, say_json
+from isthmus.cli.session import JSON, actor, out, plain, run, say_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Fields both sides changed differently.")
 
@@ -27,9 +27,33 @@ def listing(pair: str = typer.Argument(help="The pair."), as_json: bool = JSON) 
         return
     table = Table("number", "entity", "left", "right", "field", "left says", "right says", "both had")
     for row in rows:
-        values = (str(row[k]) for k in ("left_value", "right_value", "left_base"))
+        values = (plain(row[k]) for k in ("left_value", "right_value", "left_base"))
         table.add_row(str(row["id"]), row["entity"], row["left_key"], row["right_key"], row["field"], *values)
+    out.print(table if rows else "No open Conflict.")
+
+
+@app.command()
+def show(number: int = typer.Argument(help="The Conflict."), as_json: bool = JSON) -> None:
+    """Show one whole: what each side says, what both had last agreed on, and how to settle it."""
+    from isthmus.operate import conflicts
+
+    async def work(runtime: Any) -> Any:
+        return await runtime.db.run(conflicts.show, number)
+
+    row = run(work, as_json=as_json)
+    if as_json:
+        say_json(row)
+        return
+    out.print(f"[bold]{row['entity']} {row['field']}[/] of left {row['left_key']}, right {row['right_key']}")
+    table = Table("", "left", "right")
+    table.add_row("had", plain(row["left_base"]), plain(row["right_base"]))
+    table.add_row("says now", plain(row["left_value"]), plain(row["right_value"]))
     out.print(table)
+    since = f"{row['opened_at']:%Y-%m-%d %H:%M} UTC"
+    if row["state"] == "open":
+        out.print(f"Open since {since}. Settle it: isthmus conflicts settle left|right {number}", highlight=False)
+    else:
+        out.print(f"Opened {since}; {row['state']}, by {row['settled_by'] or 'nobody yet'}.", highlight=False)
 
 
 @app.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -17,7 +16,7 @@ from isthmus.errors import IsthmusError
 T = TypeVar("T")
 
 out = Console(soft_wrap=True)
-err = Console(stderr=True)
+err = Console(stderr=True, soft_wrap=True)
 
 JSON = typer.Option(False, "--json", help="Answer with JSON on standard output, nothing else.")
 
@@ -39,16 +38,27 @@ def run(work: Callable[[Any], Awaitable[T]], *, as_json: bool = False) -> T:
 
 
 def fail(error: IsthmusError, *, as_json: bool = False) -> NoReturn:
-    """Tell an error: what was being done, what was answered, what to do next. Exits with 1."""
-    if as_json:
-        typer.echo(json.dumps({"error": error.as_dict()}, default=str))
-    else:
-        err.print(f"[bold red]{error.kind}[/] {error.doing}", highlight=False)
-        if error.answered:
-            err.print(f"  answered: {error.answered}", highlight=False, markup=False)
-        if error.hint:
-            err.print(f"  next: {error.hint}", highlight=False, markup=False)
+    """Tell an error, then end with exit code 1."""
+    print_error(error, as_json=as_json)
     raise typer.Exit(1)
+
+
+def print_error(error: IsthmusError, *, as_json: bool = False) -> None:
+    """One block: what was being done, what was answered, what to do next. With JSON, one document."""
+    if as_json:
+        say_json({"error": error.as_dict()})
+        return
+    err.print(f"[bold red]{_TITLES[error.action]}[/] [dim]({error.kind})[/]", highlight=False)
+    for name, said in (("doing", error.doing), ("answered", error.answered), ("next", error.hint)):
+        if said:
+            err.print(f"  {name:<9}{said}", highlight=False, markup=False)
+
+
+_TITLES = {
+    "retry": "Not just now",
+    "reject": "This record cannot pass",
+    "halt": "This needs you",
+}
 
 
 async def _run(work: Callable[[Any], Awaitable[T]]) -> T:
@@ -60,7 +70,20 @@ async def _run(work: Callable[[Any], Awaitable[T]]) -> T:
 
 def say_json(value: Any) -> None:
     """Print one JSON document."""
+    import json
+
     typer.echo(json.dumps(value, default=_plain, ensure_ascii=False))
+
+
+def plain(value: Any) -> str:
+    """A stored value as a person reads it: empty as a dash, text without quotes, the rest as JSON."""
+    import json
+
+    from rich.markup import escape
+
+    if value is None or value == "":
+        return "—"
+    return escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,19 @@ def listing(conn: Connection, pair_id: int, *, state: str = "open", limit: int =
     return [dict(row._mapping) for row in conn.execute(text(sql), given)]
 
 
+def show(conn: Connection, number: int) -> dict[str, Any]:
+    """One Conflict whole, with both keys; raises Misconfigured when there is none with this number."""
+    sql = "select c.*, l.left_key, l.right_key from conflict c join link l on l.id = c.link_id where c.id = :id"
+    row = conn.execute(text(sql), {"id": number}).one_or_none()
+    if row is None:
+        raise Misconfigured(
+            f"looking for conflict {number}",
+            answered="there is none with this number",
+            hint="`isthmus conflicts list PAIR` shows the open ones.",
+        )
+    return dict(row._mapping)
+
+
 def settle(conn: Connection, conflict_ids: Sequence[int], winner: Side, wake: Wake, actor: str) -> int:
     """Choose whose value stands; it is written at the next look, which is asked for at once. Returns how many."""
     events = []

@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -57,6 +58,14 @@ def revoke(conn: Connection, name: str) -> int:
     """End every token of this name; returns how many."""
     sql = "update api_token set revoked_at = now() where name = :name and revoked_at is null"
     return conn.execute(text(sql), {"name": name}).rowcount
+
+
+def listing(conn: Connection) -> list[dict[str, Any]]:
+    """Every token with its role, end and last use, newest first; `state` is valid, expired or revoked."""
+    sql = """select name, role, created_at, expires_at, last_used_at,
+               case when revoked_at is not null then 'revoked' when expires_at <= now() then 'expired' else 'valid' end
+               as state from api_token order by id desc"""
+    return [dict(row._mapping) for row in conn.execute(text(sql))]
 
 
 def local_token(conn: Connection, home: Path) -> Secret:
