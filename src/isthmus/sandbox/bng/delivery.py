@@ -16,7 +16,7 @@ import aiohttp
 from .faults import Faults
 from .outbox import Delivery, Outbox
 from .settings import WebhookTimes
-from .store import Store
+from .store import Store, stamp_text
 from .subscriptions import Subscription, Subscriptions
 
 SIGNATURE_HEADER = "X-BNG-Signature"
@@ -176,6 +176,8 @@ class Dispatcher:
         self.counts["accepted" if good else "refused"] += 1
         self.log.append(
             {
+                "At": stamp_text(stamp),
+                "SubscriptionID": subscription.id,
                 "EventID": delivery.event_id,
                 "EventType": delivery.event_type,
                 "Url": subscription.url,

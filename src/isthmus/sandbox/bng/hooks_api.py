@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
 from .gate import guarded
-from .http import EXTRA_HEADERS, answer, read_json
+from .http import EXTRA_HEADERS, answer, answer_raw, read_json
+from .listing import MOST_ROWS
+from .openapi import encoded
 from .service import Sandbox
 from .tokens import Grant
 
@@ -19,9 +23,13 @@ def routes(sandbox: Sandbox) -> list[web.RouteDef]:
         web.get(_PATH, guarded(sandbox, _SCOPE, _list)),
         web.post(_PATH, guarded(sandbox, _SCOPE, _add)),
         web.get(_PATH + "/{key}", guarded(sandbox, _SCOPE, _read)),
+        web.put(_PATH + "/{key}", guarded(sandbox, _SCOPE, _change)),
         web.delete(_PATH + "/{key}", guarded(sandbox, _SCOPE, _remove)),
+        web.get(_PATH + "/{key}/deliveries", guarded(sandbox, _SCOPE, _deliveries)),
         web.post(_PATH + "/{key}/rotate_secret", guarded(sandbox, _SCOPE, _rotate)),
         web.get("/api/v1/system", guarded(sandbox, None, _system)),
+        web.get("/openapi.json", partial(_openapi, sandbox)),
+        web.get("/health", _health),
     ]
 
 
@@ -37,6 +45,18 @@ async def _add(sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Resp
 
 async def _read(sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Response:
     return answer(request, sandbox.subscriptions.owned(grant.client, request.match_info["key"]).told())
+
+
+async def _change(sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Response:
+    given = await read_json(request)
+    return answer(request, sandbox.subscriptions.change(grant.client, request.match_info["key"], given).told())
+
+
+async def _deliveries(sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Response:
+    """The tries that are remembered, newest first."""
+    subscription = sandbox.subscriptions.owned(grant.client, request.match_info["key"])
+    tries = [attempt for attempt in reversed(sandbox.dispatcher.log) if attempt["SubscriptionID"] == subscription.id]
+    return answer(request, {"Data": tries[:MOST_ROWS], "Paging": {"NextCursor": None, "HasMore": False}})
 
 
 async def _remove(sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Response:
@@ -65,3 +85,11 @@ async def _system(sandbox: Sandbox, request: web.Request, grant: Grant) -> web.R
         "Paging": sandbox.switches.paging,
     }
     return answer(request, told)
+
+
+async def _openapi(sandbox: Sandbox, request: web.Request) -> web.Response:
+    return answer_raw(request, encoded(sandbox.switches.put, sandbox.switches.paging))
+
+
+async def _health(request: web.Request) -> web.Response:
+    return answer(request, {"status": "ok"})

@@ -37,6 +37,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     filter: bool = False
     unique: bool = False
     fold: bool = False
+    digits: bool = False
     note: str = ""
 
 

@@ -85,28 +85,25 @@ class Subscriptions:
 
     def add(self, client: str, body: Any) -> Subscription:
         """Add one from a request body; a secret is made up when none is given."""
-        problems: list[Problem] = []
-        body = body if isinstance(body, dict) else {}
-        for name in body.keys() - {"Url", "Events", "Payload", "Secret"}:
-            problems.append(Problem(name, "UnknownField", "is not a field of a webhook subscription"))
-        url, events, payload = body.get("Url"), body.get("Events"), body.get("Payload", "full")
-        secret = body.get("Secret")
-        if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            problems.append(Problem("Url", "BadFormat", "must be an http or https URL"))
-        _check_events(events, problems)
-        if payload not in ("full", "id"):
-            problems.append(Problem("Payload", "NotInList", "must be full or id"))
-        _check_secret(secret, problems)
-        if problems:
-            raise invalid(problems)
+        told = _checked(body, {"Url", "Events", "Payload", "Secret"}, needed=True)
         subscription = Subscription(
             id=self._store.new_id(),
-            url=str(url),
-            events=tuple(events or ()),
-            payload=payload,
-            secret=secret or secrets.token_urlsafe(32),
+            url=told["Url"],
+            events=tuple(told["Events"]),
+            payload=told.get("Payload", "full"),
+            secret=told.get("Secret") or secrets.token_urlsafe(32),
             created=stamp_text(self._store.stamp()),
         )
+        self._keep(client, subscription)
+        return subscription
+
+    def change(self, client: str, key: str, body: Any) -> Subscription:
+        """Change what the body names; the secret is changed by `rotate` only."""
+        subscription = self.owned(client, key)
+        told = _checked(body, {"Url", "Events", "Payload"}, needed=False)
+        subscription.url = told.get("Url", subscription.url)
+        subscription.events = tuple(told.get("Events", subscription.events))
+        subscription.payload = told.get("Payload", subscription.payload)
         self._keep(client, subscription)
         return subscription
 
@@ -134,6 +131,34 @@ class Subscriptions:
         doc = msgspec.json.encode(subscription).decode()
         self._store.db.execute("INSERT OR REPLACE INTO subscription VALUES (?, ?, ?)", (subscription.id, client, doc))
         self._all[subscription.id] = (client, subscription)
+
+
+def _checked(body: Any, known: set[str], *, needed: bool) -> dict[str, Any]:
+    """The body of a request; `needed`: URL and events must be there."""
+    problems: list[Problem] = []
+    if not isinstance(body, dict):
+        raise invalid([Problem("body", "WrongType", "must be an object")])
+    for name in sorted(body.keys() - known):
+        problems.append(Problem(name, "UnknownField", f"is none of {', '.join(sorted(known))}"))
+    if needed or "Url" in body:
+        _check_url(body.get("Url"), problems)
+    if needed or "Events" in body:
+        _check_events(body.get("Events"), problems)
+    if body.get("Payload", "full") not in ("full", "id"):
+        problems.append(Problem("Payload", "NotInList", "must be full or id"))
+    _check_secret(body.get("Secret"), problems)
+    if problems:
+        raise invalid(problems)
+    return body
+
+
+def _check_url(url: Any, problems: list[Problem]) -> None:
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        problems.append(Problem("Url", "BadFormat", "must be an http or https URL"))
 
 
 def _check_secret(secret: Any, problems: list[Problem]) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from .cards import holds_card_number
 from .errors import Problem
 from .schema import Doc, Field, catalogue
-from .values import LONGEST_ADDRESS, Check, scalar_check
+from .values import LONGEST_ADDRESS, Check, card_number, scalar_check
 
 MOST_ITEMS = 5000
 
@@ -99,6 +100,9 @@ def _address(value: Any, path: str, problems: list[Problem]) -> Any:
     if type(value) is str:
         if len(value) > LONGEST_ADDRESS:
             problems.append(Problem(path, "TooLong", f"has {len(value)} characters, at most {LONGEST_ADDRESS} fit"))
+        elif holds_card_number(value):
+            problems.append(card_number(path))
+            return None
         return value
     return checker("Address").part(value, path, problems)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from .cards import anywhere, holds_card_number
 from .errors import Problem
 from .schema import DECIMAL_PLACES, Field
 
@@ -90,6 +91,11 @@ def scalar_check(field: Field) -> Check:
     return makers[field.type](field)
 
 
+def card_number(path: str) -> Problem:
+    """The complaint about a card number; it does not repeat it."""
+    return Problem(path, "CardNumber", "looks like a card number; send the gateway's token instead")
+
+
 def _wrong_type(path: str, wanted: str, value: Any) -> Problem:
     return Problem(path, "WrongType", f"must be {wanted}, not {_kind(value)}")
 
@@ -109,6 +115,7 @@ def _kind(value: Any) -> str:
 def _string(field: Field) -> Check:
     longest = field.max or 10_000
     pattern, complaint = _FORMATS.get(field.format or "", (None, ""))
+    guarded = not field.digits and field.ref is None
 
     def check(value: Any, path: str, problems: list[Problem]) -> Any:
         if type(value) is not str:
@@ -119,6 +126,9 @@ def _string(field: Field) -> Check:
             problems.append(Problem(path, "BadFormat", f"{value!r} {complaint}"))
         elif "\x00" in value:
             problems.append(Problem(path, "BadFormat", "holds a null character"))
+        elif guarded and holds_card_number(value):
+            problems.append(card_number(path))
+            return None
         return value
 
     return check
@@ -188,6 +198,9 @@ def _object(_: Field) -> Check:
             problems.append(_wrong_type(path, "an object", value))
         elif len(value) > MOST_PROPERTIES:
             problems.append(Problem(path, "TooMany", f"holds {len(value)} members, at most {MOST_PROPERTIES} fit"))
+        elif anywhere(value):
+            problems.append(card_number(path))
+            return None
         return value
 
     return check
