@@ -57,6 +57,7 @@ class CompiledMapping:
         "_bindings",
         "_by_field",
         "_filled",
+        "_led",
         "_readers",
         "canonical",
         "key_paths",
@@ -80,6 +81,7 @@ class CompiledMapping:
         self._bindings = tuple(bindings)
         self._readers = tuple(b.read_into for b in bindings if b.reads_at_all)
         self._by_field = {f: b for b in bindings if b.writes_at_all for f in b.fields}
+        self._led = frozenset(_led(bindings))
         self._filled = tuple(b for b in bindings if b.writes_at_all and (b.required or b.default is not None))
         self.paths: tuple[str, ...] = tuple(dict.fromkeys(path for b in bindings for path in b.paths))
         self.readable = frozenset(f for b in bindings if b.reads_at_all for f in b.fields)
@@ -109,12 +111,13 @@ class CompiledMapping:
         problems: list[Problem] = []
         now = _EMPTY if current is None else current
         touched = self._touched(fields)
-        for binding in touched:
-            binding.write_into(values, now, out, problems, new=current is None)
         if current is None:
-            for binding in self._filled:
-                if binding not in touched:
-                    binding.write_into(values, now, out, problems, new=True)
+            touched = list(dict.fromkeys([*touched, *self._filled]))
+        for binding in self._led_last(touched):
+            # What is written in the same go counts already: a price goes by the unit it is written with.
+            seen = {**now, **out} if binding in self._led else now
+            binding.write_into(values, seen, out, problems, new=current is None)
+        if current is None:
             # A new record has nothing to empty, and an empty cell would override the system's own defaults.
             out = {**self.on_create, **{path: value for path, value in out.items() if value is not None}}
         return WriteResult(out, problems)
@@ -130,7 +133,10 @@ class CompiledMapping:
         found: dict[str, Value] = {}
         problems: list[Problem] = []
         wanted: set[str] = set(fields)
-        for binding in self._touched(fields):
+        leading: dict[str, Any] = {}
+        for binding in self._led_last(self._touched(fields)):
+            if binding in self._led and leading:
+                now = {**now, **leading}
             if binding.is_reference:
                 name = binding.fields[0]
                 if name in values:
@@ -141,6 +147,8 @@ class CompiledMapping:
             cleared = binding.write_into(values, now, out, problems, new=current is None)
             if any(problem.severity == "block" for problem in problems):
                 continue
+            if self._led:
+                leading.update(out)
             if binding.reads_at_all:
                 overlay = {**now, **out}
                 if cleared:
@@ -159,9 +167,21 @@ class CompiledMapping:
         now = _EMPTY if current is None else current
         return [binding.explain_write(values, now) for binding in self._touched(fields)]
 
+    def _led_last(self, touched: list[Binding]) -> list[Binding]:
+        """Those that look at what others write come behind the others."""
+        if not self._led:
+            return touched
+        return [b for b in touched if b not in self._led] + [b for b in touched if b in self._led]
+
     def _touched(self, fields: Collection[str]) -> list[Binding]:
         by_field = self._by_field
         return list(dict.fromkeys([by_field[name] for name in fields if name in by_field]))
+
+
+def _led(bindings: Sequence[Binding]) -> list[Binding]:
+    """Bindings whose writing looks at a raw path that another one writes."""
+    writers = {path: b for b in bindings if b.writes_at_all for path in b.own_paths}
+    return [b for b in bindings if any(writers.get(p, b) is not b for step in b.writes for p in step.paths)]
 
 
 def compile_mapping(

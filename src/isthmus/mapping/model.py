@@ -73,6 +73,13 @@ class FieldMap(_Part):
         return self
 
 
+class Offer(_Part):
+    """A field that can be made in the system for this mapping; nothing needs it."""
+
+    type: Literal["string", "text", "integer", "decimal", "boolean", "date"] = Field(description="Its type.")
+    label: str = Field(description="What people see.")
+
+
 class Mapping(_Part):
     """One system's form of one Entity."""
 
@@ -86,6 +93,9 @@ class Mapping(_Part):
     on_create: dict[str, Any] = Field(default_factory=dict, description="Raw values every new record gets.")
     fields: dict[str, FieldMap] = Field(description="Canonical field → how it is mapped.")
     together: list[FieldMap] = Field(default_factory=list, description="Canonical fields that share raw paths.")
+    offers: dict[str, Offer] = Field(
+        default_factory=dict, description="Fields that can be made in the system for it, which work goes on without."
+    )
     settings: dict[str, str] = Field(default_factory=dict, description="Settings it uses, each with its sentence.")
 
     @model_validator(mode="after")
@@ -95,6 +105,10 @@ class Mapping(_Part):
             if name in seen:
                 raise ValueError(f"{name} is mapped twice")
             seen.add(name)
+        used = {told.from_ for told in self.fields.values() if told.optional and isinstance(told.from_, str)}
+        idle = sorted(self.offers.keys() - used)
+        if idle:
+            raise ValueError(f"offers: no optional field is mapped from {', '.join(idle)}")
         for i, group in enumerate(self.together):
             if not group.fields:
                 raise ValueError(f"together.{i}: names no fields")

@@ -17,6 +17,10 @@ LEFT = FieldPolicy(rule=Rule.LEFT)
 """The books are kept on the left side (usually Odoo)."""
 RIGHT = FieldPolicy(rule=Rule.RIGHT)
 """Only the right side works with it."""
+LEFT_ONLY = FieldPolicy(rule=Rule.LEFT, strict=True)
+"""The left side owns it and the right side shows it: an edit made only there is put back."""
+RIGHT_ONLY = FieldPolicy(rule=Rule.RIGHT, strict=True)
+"""The right side owns it and the left side shows it: an edit made only there is put back."""
 ASK = FieldPolicy(rule=Rule.ASK)
 """It identifies the record: two different edits mean a mistake that a person has to see."""
 
@@ -27,6 +31,14 @@ def _field(name: str, kind: FieldType, label: str, help: str, policy: FieldPolic
 
 def _entity(name: str, label: str, fields: Iterable[CanonicalField], **more: Any) -> CanonicalEntity:
     return CanonicalEntity(name=name, label=label, fields=MappingProxyType({f.name: f for f in fields}), **more)
+
+
+def _right_id() -> CanonicalField:
+    return _field(
+        "right_id", FieldType.STRING, "Id on the right side",
+        "Shown to people on the left where it has a field for it; Links work without. Right only: that side gives it.",
+        RIGHT_ONLY, max_length=64,
+    )  # fmt: skip
 
 
 def _party(entity: str) -> list[CanonicalField]:
@@ -73,10 +85,11 @@ def _party(entity: str) -> list[CanonicalField]:
         _field(
             "on_hold", FieldType.BOOLEAN, "On hold",
             "Blocked for new business though active. Only systems that know holds read it; a hold is set and lifted "
-            "there. Right: the right side is where holds are kept.",
-            RIGHT,
+            "there. Right only: the right side is where holds are kept, the left side only shows them.",
+            RIGHT_ONLY,
         ),
         _field("notes", FieldType.TEXT, "Notes", "Free text. Newest: either side may add to it.", NEWEST),
+        _right_id(),
     ]  # fmt: skip
 
 
@@ -118,7 +131,7 @@ CUSTOMER = _entity(
         ),
         _field(
             "vault_id", FieldType.STRING, "Vault id",
-            "Customer in the gateway's vault, never card data. Right: the gateway's side alone issues it.", RIGHT,
+            "Customer in the gateway's vault, never card data. Right only: that side alone issues it.", RIGHT_ONLY,
             max_length=64,
         ),
     ],
@@ -183,13 +196,15 @@ def _product_fields() -> list[CanonicalField]:
         _field("unit", FieldType.STRING, "Unit of measure", "Code, by the look-up table `unit`. Left: stock is counted "
                "in it.", LEFT, max_length=16),
         _field("list_price", FieldType.OBJECT, "List price", "`{amount, currency}` as exact text; converted on the "
-               "day's rate only when written in another currency. Left: prices are kept with the products.", LEFT),
+               "day's rate only when written in another currency. Left only: prices are kept with the products; what "
+               "was converted never comes back as a price of its own.", LEFT_ONLY),
         _field("active", FieldType.BOOLEAN, "Active", "False is archived. Newest: archiving and restoring are edits "
                "like any other.", NEWEST),
         _field("saleable", FieldType.BOOLEAN, "Can be sold", "False with active true is discontinued. An archived "
                "product does not tell it where one status holds both. Left: the assortment is kept there.", LEFT),
         _field("tax_code", FieldType.STRING, "Tax code", "By the look-up table `tax`. Left: taxes are kept in the "
                "books.", LEFT, max_length=32),
+        _right_id(),
     ]  # fmt: skip
 
 
@@ -200,8 +215,8 @@ PRODUCT = _entity(
         _field("sku", FieldType.STRING, "SKU", "The natural key; never empty. Ask: it identifies the product.", ASK,
                required=True, max_length=64),
         *_product_fields(),
-        _field("cost", FieldType.OBJECT, "Cost", "`{amount, currency}` as exact text. Left: valuation is kept in the "
-               "books.", LEFT),
+        _field("cost", FieldType.OBJECT, "Cost", "`{amount, currency}` as exact text. Left only: valuation is kept in "
+               "the books.", LEFT_ONLY),
         _field("barcode", FieldType.STRING, "Barcode", "Ask: it identifies the product.", ASK, max_length=64),
         _field("weight", FieldType.DECIMAL, "Weight", "In kilograms. Newest: whoever weighed last.", NEWEST, scale=4),
         _field("length", FieldType.DECIMAL, "Length", "In `dimension_unit`. Right: kept there.", RIGHT, scale=4),

@@ -95,12 +95,14 @@ class Integer(Transform):
     examples = (
         Example(raw="7", value=7, back=7),
         Example(raw=7.5, problem="whole number"),
+        Example(raw=0, value=None, back=0, options={"empty": 0, "zero_is_empty": True}),
     )
 
     empty: int | None = Field(None, description="What an empty value is written as, where there is no empty.")
+    zero_is_empty: bool = Field(False, description="Read zero as nothing, where the system has no empty number.")
 
     def build(self, at: Build) -> Step:
-        empty = self.empty
+        empty, zero_is_empty = self.empty, self.zero_is_empty
 
         def read(value: Any, _record: Mapping[str, Any]) -> Any:
             if value is None:
@@ -108,9 +110,13 @@ class Integer(Transform):
             number = as_decimal(value)
             if number != number.to_integral_value():
                 raise TransformProblem(f"{show(value)} is not a whole number", value)
-            return int(number)
+            return None if zero_is_empty and number == 0 else int(number)
 
-        return self.step(read, lambda v, r: empty if v is None else read(v, r), sees_empty=empty is not None)
+        def write(value: Any, record: Mapping[str, Any]) -> Any:
+            found = read(value, record)
+            return empty if found is None else found
+
+        return self.step(read, write, sees_empty=empty is not None)
 
 
 class Arithmetic(Transform):

@@ -23,11 +23,10 @@ def build_step(spec: StepSpec, at: Build) -> Step:
     accepted = {f.alias or n for n, f in kind.model_fields.items()}
     if not isinstance(options, dict) or not options.keys() <= accepted:
         # The short form: `lookup: terms` instead of `lookup: {table: terms}`.
-        if kind.main is None or (
-            isinstance(options, dict) and not _holds_objects(kind.model_fields[kind.main].annotation)
-        ):
+        main = kind.model_fields[kind.main] if kind.main else None
+        if main is None or (isinstance(options, dict) and not _holds_objects(main.annotation)):
             raise ValueError(f"{name} takes the options {', '.join(sorted(accepted)) or '(none)'}")
-        options = {kind.model_fields[kind.main].alias or kind.main: options}
+        options = {main.alias or kind.main: options}
     return kind.model_validate(_resolved(options, at.settings)).build(at)
 
 

@@ -40,7 +40,9 @@ class Lookup(Transform):
                 there = (
                     f"look-up table {table!r}" if table in known else f"look-up table {table!r}, which does not exist"
                 )
-                raise TransformProblem(f"{show(text)!r} is not in the {there} ({where})", text)
+                raise TransformProblem(
+                    f"{show(text)!r} is not in the {there} ({where}); add it with `isthmus lookup import`", text
+                )
             return text if missing == "pass" else None
 
         def read(value: Any, _record: Mapping[str, Any]) -> Any:
