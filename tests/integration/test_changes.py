@@ -89,3 +89,12 @@ def test_the_books_balance_after_any_sequence(database: Database) -> None:
         assert books["changes"] == done + books["in_flight"]
     with database.transaction() as conn:
         assert conn.execute(text("select count(*) from event")).scalar_one() == books["events"]
+
+
+def test_what_is_overdue_is_due_now_and_never_earlier(database: Database) -> None:
+    accept(database, event("1"))
+    with database.transaction() as conn:
+        assert changes.seconds_until_due(conn, 1, "customer", 0) == 0.0
+    claim(database)
+    with database.transaction() as conn:
+        assert changes.seconds_until_due(conn, 1, "customer", 0) is None

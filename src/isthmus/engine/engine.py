@@ -175,7 +175,9 @@ class Engine:
         try:
             return await call()
         finally:
-            asyncio.get_running_loop().call_later(0.003, current._new_job_event.set)
+            # The lock is free once procrastinate has removed the job's row, a little after this returns.
+            for seconds in (0.003, 0.015, 0.06):
+                asyncio.get_running_loop().call_later(seconds, current._new_job_event.set)
 
     async def _take_over(self) -> None:
         """Put jobs of dead workers back; give those up that killed too many."""

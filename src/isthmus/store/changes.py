@@ -147,9 +147,9 @@ _NEXT = text(
 
 
 def seconds_until_due(conn: Connection, pair_id: int, entity: str, lane: int) -> float | None:
-    """How long until the lane's next pending Change is due; None when nothing is pending."""
+    """How long until the lane's next pending Change is due, 0 when one is; None when nothing is pending."""
     found = conn.execute(_NEXT, {"pair_id": pair_id, "entity": entity, "lane": lane}).scalar()
-    return None if found is None else float(found)
+    return None if found is None else max(0.0, float(found))
 
 
 _BALANCE = text(
