@@ -14,14 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from isthmus.connectors.odoo.actions import find
+from isthmus.connectors.odoo.guarded import GUARDED_WRITE
 from isthmus.connectors.odoo.wire import QUIET, Wire
-from isthmus.sdk import IsthmusError, OutcomeUnknown
-
-MARKER = "# isthmus: guarded write"
-"""The first line of the action's code: what tells it from any other action."""
-
-ACTION_NAME = "Isthmus: guarded write"
-"""What the action is called; it is found by this name."""
+from isthmus.sdk import OutcomeUnknown
 
 CONTEXT_KEY = "isthmus_guarded_write"
 ANSWER_KEY = "isthmus"
@@ -51,23 +47,8 @@ async def find_action(wire: Wire) -> int | None:
     """The database id of the installed guarded-write action, or None."""
     if wire.settings.guarded_write_action is not None:
         return wire.settings.guarded_write_action
-    try:
-        rows = await wire.call(
-            ACTION_MODEL,
-            "search_read",
-            doing="looking for the guarded-write action",
-            reads=True,
-            domain=[["name", "=", ACTION_NAME], ["state", "=", "code"]],
-            fields=["id"],
-            order="id",
-            limit=1,
-            context={"lang": "en_US"},
-        )
-    except IsthmusError as error:
-        if error.action == "retry":
-            raise
-        return None  # this user may not even look: then it is not installed for it
-    return int(rows[0]["id"]) if rows else None
+    found = await find(wire, GUARDED_WRITE)
+    return None if found is None else found.id
 
 
 async def guarded_write(
