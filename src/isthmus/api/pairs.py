@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from isthmus.api.caller import Designer, Operator, Running, Viewer
-from isthmus.operate import loads, pairs, sweeps, trace, undos
+from isthmus.operate import folder, loads, pairs, sweeps, trace, undos
 from isthmus.operate.status import status as status_of
 from isthmus.store import pairs as stored
 
@@ -76,7 +76,7 @@ async def status(name: str, runtime: Running, caller: Viewer) -> dict[str, Any]:
 
 @router.get("/{name}/files", summary="A pair as files, without secrets.")
 async def export(name: str, runtime: Running, caller: Viewer) -> dict[str, str]:
-    return await runtime.db.run(pairs.export, name)
+    return await runtime.db.run(folder.export, name)
 
 
 @router.put("/{name}/files", summary="Make files the pair's next version.")

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from isthmus.cli.session import JSON, actor, out, run, say_json
+from isthmus.cli.session import JSON, actor, fail, out, run, say_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Two Connections kept in agreement.")
 
@@ -84,69 +84,64 @@ def _set_state(name: str, state: str, as_json: bool, *, allow: bool = False) -> 
     say_json({"pair": name, "state": row.state}) if as_json else out.print(f"Pair {name} is {row.state}.")
 
 
+_FOLDER = typer.Argument(help="A folder that export wrote.")
+
+
 @app.command()
 def export(
     name: str = typer.Argument(help="The pair."),
-    folder: Path = typer.Argument(help="The folder to write to."),
+    where: Path = typer.Argument(help="The folder to write to; of a pair exported there before, nothing stays."),
     as_json: bool = JSON,
 ) -> None:
     """Write the whole pair as one folder of files, without secrets, for git."""
-    from isthmus.operate import pairs
+    from isthmus.operate import folder
 
     async def work(runtime: Any) -> Any:
-        return await runtime.db.run(pairs.export, name)
+        return await runtime.db.run(folder.export, name)
 
     files = run(work, as_json=as_json)
-    pairs.write_folder(files, folder)
+    folder.write_folder(files, where)
     if as_json:
         say_json({"pair": name, "files": sorted(files)})
     else:
-        out.print(f"Wrote {len(files)} files to {folder}.", highlight=False)
+        out.print(f"Wrote {len(files)} files to {where}.", highlight=False)
 
 
 @app.command()
-def diff(folder: Path = typer.Argument(help="A folder that export wrote."), as_json: bool = JSON) -> None:
+def diff(where: Path = _FOLDER, as_json: bool = JSON) -> None:
     """Show what applying a folder would change. Exits with 3 when anything would."""
-    from isthmus.operate import assemble, pairs
-    from isthmus.store import pairs as stored
+    from isthmus.operate import pairs
 
-    files = _read(folder, as_json)
+    files = _read(where, as_json)
 
-    async def work(runtime: Any) -> str:
-        def compare(conn: Any) -> str:
-            name = assemble.parse_pair(files["pair.yaml"]).pair
-            known = {row.name for row in stored.listing(conn)}
-            return pairs.diff(pairs.export(conn, name) if name in known else {}, files)
+    async def work(runtime: Any) -> Any:
+        return await runtime.db.run(pairs.diff, files)
 
-        return str(await runtime.db.run(compare))
-
-    changed = run(work, as_json=as_json)
+    changed = str(run(work, as_json=as_json))
     say_json({"diff": changed}) if as_json else out.print(changed or "Nothing would change.", markup=False)
     if changed:
         raise typer.Exit(3)
 
 
 @app.command()
-def apply(folder: Path = typer.Argument(help="A folder that export wrote."), as_json: bool = JSON) -> None:
-    """Make a folder the pair's next version, after checking it against both systems."""
+def apply(where: Path = _FOLDER, as_json: bool = JSON) -> None:
+    """Make a folder the pair's next version, once it is proven to fit both systems."""
     from isthmus.operate import pairs
 
-    files = _read(folder, as_json)
+    files = _read(where, as_json)
 
     async def work(runtime: Any) -> Any:
         return await pairs.apply(runtime, files, actor=actor())
 
     pair_id, version = run(work, as_json=as_json)
-    say_json({"id": pair_id, "version": version}) if as_json else out.print(f"Applied as version {version}.")
+    say_json({"id": pair_id, "version": version}) if as_json else out.print(f"Applied: version {version} now.")
 
 
-def _read(folder: Path, as_json: bool) -> dict[str, str]:
-    from isthmus.cli.session import fail
+def _read(where: Path, as_json: bool) -> dict[str, str]:
     from isthmus.errors import IsthmusError
-    from isthmus.operate import pairs
+    from isthmus.operate import folder
 
     try:
-        return pairs.read_folder(folder)
+        return folder.read_folder(where)
     except IsthmusError as error:
         fail(error, as_json=as_json)
-        raise

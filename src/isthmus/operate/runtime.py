@@ -119,20 +119,26 @@ class Runtime:
             held = self._pairs.get(pair_id)
             if held is not None and held[0] == stamp:
                 return row, held[1]
-            connectors: dict[Side, tuple[int, str, Connector]] = {
-                "left": (left.id, left.name, await self.connector(left)),
-                "right": (right.id, right.name, await self.connector(right)),
-            }
-            for side_row, (_, _, connector) in ((left, connectors["left"]), (right, connectors["right"])):
-                await check_fingerprint(self.db, side_row, connector)
-            assembler = Assembler(
-                installation=await self.installation(),
-                lookups=_lookups(tables),
-                rates=Rates(dated, on=self.clock.now().date()),
-            )
-            runtime = await assembler.assemble(row, parse_pair(files["pair.yaml"]), files, connectors)
+            runtime = await self.assemble(row, left, right, files, tables, dated)
             self._pairs[pair_id] = (stamp, runtime)
             return row, runtime
+
+    async def assemble(
+        self, row: Any, left: Any, right: Any, files: Mapping[str, str], tables: Sequence[Any], dated: Sequence[Any]
+    ) -> PairRuntime:
+        """A pair from its row, Connections, files and tables, stored or not; raises what keeps it from running."""
+        connectors: dict[Side, tuple[int, str, Connector]] = {
+            "left": (left.id, left.name, await self.connector(left)),
+            "right": (right.id, right.name, await self.connector(right)),
+        }
+        for side_row, (_, _, connector) in ((left, connectors["left"]), (right, connectors["right"])):
+            await check_fingerprint(self.db, side_row, connector)
+        assembler = Assembler(
+            installation=await self.installation(),
+            lookups=_lookups(tables),
+            rates=Rates(dated, on=self.clock.now().date()),
+        )
+        return await assembler.assemble(row, parse_pair(files["pair.yaml"]), files, connectors)
 
     async def close(self) -> None:
         """Close every Connection that was opened."""
