@@ -343,9 +343,7 @@ def _cause(error: BaseException, wanted: type[BaseException]) -> BaseException |
     return None
 
 
-_HUNG_UP_HINT = (
-    "It is tried again by itself. If it stays: check that this port speaks TLS, and in version 1.2 or newer."
-)
+_HUNG_UP_HINT = "It is tried again by itself. If it stays: check that this port speaks TLS 1.2 or newer."
 
 
 def _hung_up(error: Exception) -> bool:

@@ -163,13 +163,16 @@ class Changer:
         return [self._hint(codec, row, None, changed, scope)]
 
     def _hint(self, codec: EntityCodec, row: Row, parent: str | None, changed: datetime, scope: Scope | None) -> Hint:
-        """A record that left the scope is hinted at as well (without content): that is a change, too."""
+        """A record that left the scope is hinted at as well (without content): that is a change, too.
+
+        `changed` is the moment in the list; a child's is its parent's, so that hints keep the list's order.
+        """
         inside = self._reader.in_scope(codec.name, row, scope)
         record = codec.record(row, tuple(codec.fields), parent) if inside else None
         return Hint(
             entity=codec.name,
             key=codec.key_of(row, parent),
-            occurred_at=codec.changed_of(row) or changed,
+            occurred_at=changed,
             version=codec.version_of(row),
             record=record,
         )

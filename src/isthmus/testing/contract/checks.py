@@ -232,10 +232,9 @@ async def a_record_that_moved_is_not_overwritten(stage: Stage, entity: str) -> N
     connector = stage.connector()
     _, made, change, before = await _ready_to_change(stage, connector, entity)
     stage.written((await connector.update(entity, [change]))[0])
-    number = f"{stage.name}-late"
     late = Update(
         key=made.key,
-        values=sample_values(stage.entity(entity).change, number, await stage.schema(entity)),
+        values=sample_values(stage.entity(entity).change, stage.number("late"), await stage.schema(entity)),
         expect={path: before.values[path] for path in change.values},
         version=before.version,
         idempotency_key="late" + change.idempotency_key[4:],
@@ -408,7 +407,7 @@ async def _ready_to_change(stage: Stage, connector: Connector, entity: str) -> t
     """A fresh record, read as it is, and the update that the scenario has for it."""
     item = await stage.item(connector, entity)
     made = stage.written((await connector.create(entity, [item]))[0])
-    values = sample_values(stage.entity(entity).change, f"{stage.name}-changed", await stage.schema(entity))
+    values = sample_values(stage.entity(entity).change, stage.number("changed"), await stage.schema(entity))
     [before] = await read_all(connector, entity, ByKeys([made.key]), tuple({**item.values, **values}))
     change = Update(
         key=made.key,

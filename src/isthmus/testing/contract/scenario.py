@@ -25,7 +25,9 @@ class EntityScenario(BaseModel):
     )
     bad: dict[str, Any] = Field(default_factory=dict, description="A record that the system refuses; empty: not known.")
     missing_key: str = Field(default="0", description="A key that no record has; `{parent}` is a parent's key.")
-    needs: dict[str, str] = Field(default_factory=dict, description="Field -> Entity of a record to make first.")
+    needs: dict[str, str] = Field(
+        default_factory=dict, description="Path -> Entity of a record to make first, like `LineItems.0.ProductID`."
+    )
     lossy: list[str] = Field(default_factory=list, description="Fields that come back otherwise than written.")
     skip: dict[str, str] = Field(default_factory=dict, description="Check -> why this Entity leaves it out.")
 
@@ -56,6 +58,17 @@ def sample_values(values: Mapping[str, Any], number: str, schema: EntitySchema) 
         known = schema.fields.get(name)
         out[name] = _typed(_filled(value, number), known.type if known else None)
     return out
+
+
+def place(values: dict[str, Any], path: str, value: Any) -> None:
+    """Put a value at a dotted path of sample values, numbers index lists; into what is not there it puts nothing."""
+    *before, last = path.split(".")
+    if before and before[0] not in values:
+        return
+    holder: Any = values
+    for part in before:
+        holder = holder[int(part)] if isinstance(holder, list) else holder[part]
+    holder[last] = value
 
 
 def agree(written: Any, read: Any) -> bool:

@@ -19,7 +19,7 @@ from isthmus.sdk.limits import Rate, TokenBucket
 from isthmus.sdk.network import NetworkPolicy
 from isthmus.sdk.registry import ConnectorKind
 from isthmus.sdk.services import Services
-from isthmus.testing.contract.scenario import EntityScenario, Scenario, sample_values
+from isthmus.testing.contract.scenario import EntityScenario, Scenario, place, sample_values
 from isthmus.testing.contract.tape import Tape
 from isthmus.testing.contract.wiretap import Wiretap
 
@@ -94,16 +94,20 @@ class Stage:
         """The samples of an Entity."""
         return self.scenario.entities[entity]
 
+    def number(self, which: int | str) -> str:
+        """What `{n}` stands for in a sample: short, the same in every run of this check, different in any other."""
+        return hashlib.sha256(f"{self.name} {which}".encode()).hexdigest()[:10]
+
     async def item(self, connector: Connector, entity: str, given: Mapping[str, Any] | None = None) -> Create:
         """A record to make: the sample, or `given`, with the records it needs made first."""
-        number = f"{self.name}-{next(self._numbers)}"
+        number = self.number(next(self._numbers))
         told = self.entity(entity)
         schema = await self.schema(entity)
         values = sample_values(told.sample if given is None else given, number, schema)
         for path, other in told.needs.items():
             made = await self.make(connector, other)
-            values[path] = made[0].key
-        digest = hashlib.sha256(f"{entity} {number}".encode()).hexdigest()
+            place(values, path, made[0].key)
+        digest = hashlib.sha256(f"{self.name} {entity} {number}".encode()).hexdigest()
         return Create(external_key=f"contract-{digest[:20]}", values=values, idempotency_key=digest[20:56])
 
     async def make(self, connector: Connector, entity: str, count: int = 1) -> list[Written]:
@@ -135,10 +139,10 @@ class Stage:
 
 @asynccontextmanager
 async def on_stage(
-    kind: ConnectorKind, scenario: Scenario, name: str, tape: Tape, live: Live | None
+    kind: ConnectorKind, scenario: Scenario, name: str, tape: Tape, live: Live | None, *, record: bool = False
 ) -> AsyncIterator[Stage]:
     """Set the stage for one check and clear it away."""
-    wiretap = Wiretap(tape, live.url if live else None)
+    wiretap = Wiretap(tape, live.url if live else None, record=record)
     await wiretap.start()
     stage = Stage(kind, scenario, wiretap, name, live)
     try:

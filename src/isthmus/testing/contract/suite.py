@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,19 @@ RECORD = "ISTHMUS_RECORD"
 """Set in the environment, the suite over recordings makes them anew from the running system."""
 
 
-def contract(key: str | ConnectorKind, folder: Path, *, live: Start | None = None, record: Start | None = None) -> type:
+def contract(
+    key: str | ConnectorKind,
+    folder: Path,
+    *,
+    live: Start | None = None,
+    record: Start | None = None,
+    only: Sequence[str] = (),
+) -> type:
     """A test class that holds a connector to its contract: `TestAcme = contract("acme", folder)`.
 
     `folder` holds `scenario.yaml` and the recordings. Without `live` the recordings are played; with it, the same
     checks run against a system that is started for each of them. With `record` and the environment variable
-    ISTHMUS_RECORD=1 the recordings are made anew.
+    ISTHMUS_RECORD=1 the recordings are made anew. `only` names the Entities to try; none: all of the scenario.
     """
     kind = key if isinstance(key, ConnectorKind) else find(key)
     scenario = load_scenario(folder / "scenario.yaml")
@@ -38,10 +45,12 @@ def contract(key: str | ConnectorKind, folder: Path, *, live: Start | None = Non
     else:
         keep = None
     namespace: dict[str, Any] = {"__doc__": f"The contract of {kind.name}.", "__module__": _caller()}
-    for check in dict.fromkeys(check for check, _ in checks(scenario)):
-        namespace[f"test_{check.name}"] = _test(kind, scenario, check, folder, live, keep)
+    tried = [(check, entity) for check, entity in checks(scenario) if not only or entity is None or entity in only]
+    for check in dict.fromkeys(check for check, _ in tried):
+        entities = [entity for found, entity in tried if found is check]
+        namespace[f"test_{check.name}"] = _test(kind, scenario, check, entities, folder, live, keep)
     if live is None:
-        namespace["test_no_recording_is_left_over"] = _left_over(scenario, folder)
+        namespace["test_no_recording_is_left_over"] = _left_over(scenario, tried, folder)
         namespace["test_no_recording_holds_a_secret"] = _no_secret(scenario, folder)
     return type(f"Test{kind.key.title().replace('_', '')}Contract", (), namespace)
 
@@ -62,7 +71,7 @@ async def run_check(
     """
     name = check.name if entity is None else f"{check.name}.{entity}"
     tape = Tape() if live is not None or folder is None else load_tape(_path(folder, name))
-    async with on_stage(kind, scenario, name.replace(".", "-"), tape, live) as stage:
+    async with on_stage(kind, scenario, name.replace(".", "-"), tape, live, record=keep is not None) as stage:
         try:
             await (check.run(stage) if entity is None else check.run(stage, entity))
         finally:
@@ -94,7 +103,13 @@ async def broken_promises(
 
 
 def _test(
-    kind: ConnectorKind, scenario: Scenario, check: Check, folder: Path, live: Start | None, keep: Path | None
+    kind: ConnectorKind,
+    scenario: Scenario,
+    check: Check,
+    entities: Sequence[str | None],
+    folder: Path,
+    live: Start | None,
+    keep: Path | None,
 ) -> Any:
     async def test(self: Any, entity: str | None) -> None:
         reason = skipped(scenario, check, entity)
@@ -105,16 +120,15 @@ def _test(
 
     test.__doc__ = inspect.getdoc(check.run)
     test.__name__ = f"test_{check.name}"
-    entities: list[str | None] = [entity for found, entity in checks(scenario) if found is check]
     return pytest.mark.parametrize("entity", entities, ids=[entity or "system" for entity in entities])(test)
 
 
-def _left_over(scenario: Scenario, folder: Path) -> Any:
+def _left_over(scenario: Scenario, tried: Sequence[tuple[Check, str | None]], folder: Path) -> Any:
     def test(self: Any) -> None:
         """Every recording belongs to a check that is played."""
         wanted = {
             _path(folder, check.name if entity is None else f"{check.name}.{entity}")
-            for check, entity in checks(scenario)
+            for check, entity in tried
             if not skipped(scenario, check, entity)
         }
         assert sorted(set(folder.glob("recordings/*.yaml")) - wanted) == []

@@ -17,7 +17,7 @@ HIDDEN = "•••"
 KEPT_HEADERS = ("content-type", "date", "retry-after", "etag", "link", "location")
 _SECRET_NAMES = re.compile(r"(token|secret|password|passwd|api_?key|authorization|credential)", re.IGNORECASE)
 _NOT_SECRET = re.compile(r"^(token_type|next_?page_?token|page_?token)$", re.IGNORECASE)
-_BEARER = re.compile(r"\b(?:Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+_BEARER = re.compile(r"\b(?:Bearer|Basic)[ \t]+[A-Za-z0-9._~+/=-]{8,}")
 
 
 @dataclass(slots=True)

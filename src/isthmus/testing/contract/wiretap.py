@@ -42,10 +42,11 @@ class Fault:
 
 
 class Wiretap:
-    """Listens on 127.0.0.1. With a `target` it passes requests on and records, else it plays `tape`."""
+    """Listens on 127.0.0.1. With a `target` it passes requests on, and records where asked, else it plays `tape`."""
 
-    def __init__(self, tape: Tape, target: str | None = None) -> None:
+    def __init__(self, tape: Tape, target: str | None = None, *, record: bool = False) -> None:
         self.tape = tape
+        self._record = record
         self.heard: list[Heard] = []
         self.unknown: list[str] = []
         self.faults: deque[Fault] = deque()
@@ -132,16 +133,22 @@ class Wiretap:
                 for name, value in answer.headers.items()
                 if name.lower() in KEPT_HEADERS or name.lower().startswith("x-ratelimit")
             }
-            call = self._asked(request, raw)
-            call.status, call.headers = answer.status, kept
-            call.answer = understood(content, answer.content_type)
-            call.used = True
-            self.tape.calls.append(call)
-            if not self.tape.calls[1:]:
-                self.tape.recorded_at = datetime.now(UTC)
+            if self._record:
+                self._keep(request, raw, answer, kept, content)
             return web.Response(
                 status=answer.status, headers=_rehosted(kept, self._target or "", self.url), body=content
             )
+
+    def _keep(
+        self, request: web.Request, raw: bytes, answer: aiohttp.ClientResponse, headers: dict[str, str], content: bytes
+    ) -> None:
+        call = self._asked(request, raw)
+        call.status, call.headers = answer.status, headers
+        call.answer = understood(content, answer.content_type)
+        call.used = True
+        if not self.tape.calls:
+            self.tape.recorded_at = datetime.now(UTC)
+        self.tape.calls.append(call)
 
     def _asked(self, request: web.Request, raw: bytes) -> Call:
         return Call(
