@@ -131,7 +131,9 @@ class Gatherer:
     async def _match(self, entity: EntityBinding, side: Side, items: list[Item]) -> None:
         """Look for counterparts: our own external key first, then the match keys on both sides."""
         here, there = entity.side(side), entity.side(other(side))
-        values = {i.seen(side).key or "": here.mapping.read(i.seen(side).raw).values for i in items}
+        for item in items:
+            item.seen(side).reading = here.mapping.read(item.seen(side).raw)
+        values = {s.key or "": s.reading.values for i in items if (s := i.seen(side)).reading is not None}
         candidates = await self._sharing(entity, there, values.values(), strong_only=False)
         twins = await self._sharing(entity, here, values.values(), strong_only=True)
         gone = await self._db.run(links.tombstones, entity.pair_id, entity.name, side, list(values))
@@ -266,7 +268,7 @@ def _map(side: SideBinding, item: Item, which: Side) -> None:
     seen = item.seen(which)
     if seen.record is None:
         return
-    result = side.mapping.read(seen.record.values)
+    result = seen.reading or side.mapping.read(seen.record.values)
     seen.values = dict(result.values)
     blocking = [p for p in result.problems if p.severity == "block"]
     seen.blocked = [p.field for p in blocking]

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from isthmus.mapping.compiled import ReadResult
 from isthmus.model.canonical import CanonicalEntity, Value
 from isthmus.model.clock import Clock
 from isthmus.model.policy import Side, other
@@ -19,7 +20,7 @@ from isthmus.store.database import Database
 from isthmus.sync.gather import EXTERNAL_KEY_PATH, Gatherer, display_name, link_of, read_all
 from isthmus.sync.match import Candidate, Match, key_value, match
 from isthmus.sync.pair import EntityBinding, SideBinding
-from isthmus.sync.work import Item, Link
+from isthmus.sync.work import Item, Link, Seen
 
 Progress = Callable[[str, str, int, int | None], None]
 """Called with (entity, stage, done, total or None when unknown)."""
@@ -148,7 +149,8 @@ def _matched(
     progress: Progress,
 ) -> list[Item]:
     """One Item per unlinked record, or per pair of records that surely belong together."""
-    values = {s: {k: entity.side(s).mapping.read(r.values).values for k, r in records[s].items()} for s in _SIDES}
+    readings = {s: {k: entity.side(s).mapping.read(r.values) for k, r in records[s].items()} for s in _SIDES}
+    values = {s: {k: reading.values for k, reading in readings[s].items()} for s in _SIDES}
     index = {s: _Index(entity.canonical, values[s]) for s in _SIDES}
     paired: dict[Side, set[str]] = {"left": set(), "right": set()}
     items: list[Item] = []
@@ -159,7 +161,7 @@ def _matched(
             if key in paired[side]:
                 continue
             item = Item(origin=side, generation=released[side].get(key, 0) + 1)
-            item.seen(side).key, item.seen(side).record, item.seen(side).existence = key, record, True
+            _found(item.seen(side), key, record, readings[side][key])
             source = entity.minted(record.external_key)
             if source is not None and source[0] in free[there]:
                 item.match = Match(verdict="certain", key=source[0], why="it carries the external key we gave it")
@@ -176,14 +178,18 @@ def _matched(
                     display_name=display_name,
                 )
             if item.match.verdict == "certain" and item.match.key is not None:
-                partner = item.seen(there)
-                partner.key, partner.record, partner.existence = item.match.key, records[there][item.match.key], True
+                partner = item.match.key
+                _found(item.seen(there), partner, records[there][partner], readings[there][partner])
                 paired[side].add(key)
                 paired[there].add(item.match.key)
             items.append(item)
             if n % 500 == 499 or n + 1 == total:
                 progress(entity.name, f"matching {side}", n + 1, total)
     return items
+
+
+def _found(seen: Seen, key: str, record: Record, reading: ReadResult) -> None:
+    seen.key, seen.record, seen.existence, seen.reading = key, record, True, reading
 
 
 def _order(key: str) -> tuple[int, int, str]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from isthmus.errors import IsthmusError
+from isthmus.mapping.compiled import ReadResult
 from isthmus.model.canonical import Value
 from isthmus.model.policy import Side
 from isthmus.sdk.connector import Record
@@ -64,10 +65,12 @@ class Seen:
     """One side as read now. `record` is None when the key is set but the record was not in the answer.
 
     `existence` is then what the system proved: False deleted, True present but hidden from us, None unproven.
+    `reading` is the record through its Mapping, where matching has needed that already.
     """
 
     key: str | None = None
     record: Record | None = None
+    reading: ReadResult | None = None
     values: dict[str, Value] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
     existence: bool | None = None
