@@ -120,7 +120,8 @@ def test_without_settings_the_fields_that_need_one_are_left_out() -> None:
     }
     assert gone == {
         "customer": {"right_id", "on_hold", "currency", "customer_type", "vault_id", "price_level", "tax_exempt"},
-        "vendor": {"right_id", "on_hold", "payment_method", "lead_time_days", "is_1099", "expense_account", "bank_account_token"},
+        "vendor": {"right_id", "on_hold", "payment_method", "lead_time_days", "is_1099", "expense_account",
+                   "bank_account_token"},
         "product": {"right_id", "length", "width", "height", "dimension_unit", "inventory_account", "reorder_point",
                     "reorder_quantity", "income_account", "expense_account", "preferred_vendor"},
         "product_template": {"right_id"},
