@@ -141,6 +141,7 @@ def _book_write(
         books.counts["writes"] += 1
         books.counts[{"create": "created", "update": "updated", "delete": "deleted"}[intent.action]] += 1
         link_id = one.plan.item.link.id if one.plan.item.link else None
+        reasons = next((dict(w.why) for w in one.plan.writes if w.side == side), {})
         books.ends.append(intents.End(id=intent.id, state="confirmed", key=outcome.key, link_id=link_id))
         books.audit.append(
             auditlog.Entry(
@@ -150,7 +151,12 @@ def _book_write(
                 link_id=link_id,
                 side=side,
                 key=outcome.key,
-                why={**why, "from": f"{other(side)} {intent.source_key}", "change": intent.change_id},
+                why={
+                    **why,
+                    "from": f"{other(side)} {intent.source_key}",
+                    "change": intent.change_id,
+                    "fields": reasons,
+                },
                 before=intent.before,
                 after=intent.fields,
                 intent_id=intent.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from isthmus.model.canonical import CanonicalEntity, Value
 from isthmus.model.policy import Empties, EntityPolicy, FieldPolicy, Rule, Side, other
@@ -42,7 +42,10 @@ class FieldConflict:
 
 @dataclass(slots=True)
 class Merged:
-    """What is to be written on each side, the Bases as they will then stand, and what has to wait for a person."""
+    """What is to be written on each side, the Bases as they will then stand, and what has to wait for a person.
+
+    `why` gives, for every field that is written or held, the reason in words.
+    """
 
     to_left: dict[str, Value] = field(default_factory=dict)
     to_right: dict[str, Value] = field(default_factory=dict)
@@ -50,6 +53,7 @@ class Merged:
     right_base: dict[str, Value] = field(default_factory=dict)
     conflicts: list[FieldConflict] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
 
     @property
     def writes(self) -> bool:
@@ -84,6 +88,14 @@ def policy_of(entity: CanonicalEntity, policy: EntityPolicy, name: str) -> Field
 Verdict = Literal["agree", "keep", "left", "right", "ask"]
 """agree: both count as equal now; keep: nothing moved; left, right: whose value stands; ask: a person decides."""
 
+
+class Decision(NamedTuple):
+    """What becomes of one field, and why, as a person reads it in a trace."""
+
+    verdict: Verdict
+    why: str = ""
+
+
 MARGIN = timedelta(seconds=2)
 """Observation intervals closer than this overlap: systems tell whole seconds and clocks differ a little."""
 
@@ -103,9 +115,10 @@ def merge(
     out = Merged(left_base=dict(left.base), right_base=dict(right.base))
     for name in sorted(left.values.keys() & right.values.keys() & entity.fields.keys()):
         rule = policy_of(entity, policy, name)
-        verdict = _verdict(name, rule, policy, left, right, choices or {})
+        verdict, why = _verdict(name, rule, policy, left, right, choices or {})
         if verdict == "keep":
             continue
+        out.why[name] = why
         if verdict == "ask":
             out.conflicts.append(
                 FieldConflict(
@@ -125,47 +138,50 @@ def merge(
 
 def _verdict(
     name: str, rule: FieldPolicy, policy: EntityPolicy, left: SideView, right: SideView, choices: Mapping[str, Side]
-) -> Verdict:
+) -> Decision:
     if name in choices:
-        return choices[name]
+        return Decision(choices[name], f"a person chose the {choices[name]} value")
     if name not in left.base and name not in right.base:
         return _first_match(name, rule, policy, left, right)
     left_moved = not same(left.values[name], left.base.get(name))
     right_moved = not same(right.values[name], right.base.get(name))
     if not left_moved and not right_moved:
-        return "keep"
+        return Decision("keep")
     if _equal(name, left, right):
-        return "agree"
+        return Decision("agree", "both sides say the same")
     if left_moved and right_moved:
         return _settle(name, rule, left, right)
     mover: Side = "left" if left_moved else "right"
     if rule.strict and rule.rule in (Rule.LEFT, Rule.RIGHT) and rule.rule.value != mover:
-        return other(mover)
+        return Decision(other(mover), f"changed on the {mover} only; {other(mover)} owns it strictly and is put back")
     mine, theirs = (left, right) if mover == "left" else (right, left)
     if rule.empties is Empties.KEEP and is_empty(mine.values[name]) and not is_empty(theirs.values[name]):
-        return "agree"
-    return mover
+        return Decision("agree", f"emptied on the {mover} only; an empty never replaces a value")
+    return Decision(mover, f"changed on the {mover} only")
 
 
-def _first_match(name: str, rule: FieldPolicy, policy: EntityPolicy, left: SideView, right: SideView) -> Verdict:
+def _first_match(name: str, rule: FieldPolicy, policy: EntityPolicy, left: SideView, right: SideView) -> Decision:
     if _equal(name, left, right):
-        return "agree"
+        return Decision("agree", "both sides say the same")
     if is_empty(left.values[name]):
-        return "right"
+        return Decision("right", "first meeting: empty on the left")
     if is_empty(right.values[name]):
-        return "left"
+        return Decision("left", "first meeting: empty on the right")
     if rule.rule is Rule.NEWEST:
-        return policy.first_match_owner
-    return _owner(rule.rule)
+        return Decision(policy.first_match_owner, f"first meeting: {policy.first_match_owner} decides what differs")
+    return _owner(rule.rule, "first meeting, different")
 
 
-def _settle(name: str, rule: FieldPolicy, left: SideView, right: SideView) -> Verdict:
+def _settle(name: str, rule: FieldPolicy, left: SideView, right: SideView) -> Decision:
     if rule.empties is Empties.KEEP and is_empty(left.values[name]) != is_empty(right.values[name]):
-        return "right" if is_empty(left.values[name]) else "left"
+        filled: Side = "right" if is_empty(left.values[name]) else "left"
+        return Decision(filled, "both sides changed; an empty never replaces a value")
     if rule.rule is not Rule.NEWEST:
-        return _owner(rule.rule)
+        return _owner(rule.rule, "both sides changed")
     later = _later(left, right)
-    return later if later is not None else _owner(rule.otherwise)
+    if later is not None:
+        return Decision(later, f"both sides changed; {later} came later")
+    return _owner(rule.otherwise, "both sides changed and neither is surely later")
 
 
 def _later(left: SideView, right: SideView) -> Side | None:
@@ -177,10 +193,11 @@ def _later(left: SideView, right: SideView) -> Side | None:
     return None
 
 
-def _owner(rule: Rule) -> Verdict:
-    if rule is Rule.LEFT:
-        return "left"
-    return "right" if rule is Rule.RIGHT else "ask"
+def _owner(rule: Rule, found: str) -> Decision:
+    if rule in (Rule.LEFT, Rule.RIGHT):
+        side: Side = "left" if rule is Rule.LEFT else "right"
+        return Decision(side, f"{found}; {side} owns it")
+    return Decision("ask", f"{found}; the Policy is to ask")
 
 
 def _equal(name: str, left: SideView, right: SideView) -> bool:
@@ -200,7 +217,7 @@ def _carry(out: Merged, name: str, rule: FieldPolicy, winner: Side, left: SideVi
     if rule.direction not in ("both", "to_right" if winner == "left" else "to_left") or name not in target.writable:
         # The edit stays where it was made: it is accepted as this side's own value and never travels.
         _agree(out, name, left, right)
-        out.notes[name] = f"kept on the {winner} side only"
+        out.notes[name] = out.why[name] = f"kept on the {winner} side only"
         return
     if name not in target.arriving:
         out.notes[name] = "cannot be expressed on the other side"

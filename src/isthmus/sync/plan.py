@@ -20,7 +20,7 @@ Action = Literal["create", "update", "delete"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One write to one side: raw values to send, the canonical fields they carry, and what they replace."""
+    """One write to one side: raw values to send, the canonical fields they carry, what they replace, and why."""
 
     side: Side
     action: Action
@@ -31,6 +31,7 @@ class Write:
     left_base: Mapping[str, Value] = field(default_factory=dict)
     right_base: Mapping[str, Value] = field(default_factory=dict)
     tombstone: bool = False
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -193,6 +194,7 @@ def _add_update(
             before={n: target.values.get(n) for n in values},
             left_base={n: merged.left_base[n] for n in values},
             right_base={n: merged.right_base[n] for n in values},
+            why={n: merged.why[n] for n in values},
         )
     )
 
@@ -225,7 +227,15 @@ def _plan_create(entity: EntityBinding, item: Item) -> Plan:
     theirs = {**arriving, **dict.fromkeys(empty)}
     bases = (mine, theirs) if item.origin == "left" else (theirs, mine)
     out.writes.append(
-        Write(side=side, action="create", payload=result.values, fields=values, left_base=bases[0], right_base=bases[1])
+        Write(
+            side=side,
+            action="create",
+            payload=result.values,
+            fields=values,
+            left_base=bases[0],
+            right_base=bases[1],
+            why=dict.fromkeys(values, f"new: there is no counterpart on the {side}"),
+        )
     )
     return out
 
@@ -267,7 +277,15 @@ def _release(entity: EntityBinding, item: Item, out: Plan, side: Side) -> Plan:
     binding = entity.side(side)
     if policy is Deletes.DELETE and binding.connector.traits.can_delete:
         out.writes.append(
-            Write(side=side, action="delete", payload={}, fields={}, before=dict(survivor.values), tombstone=True)
+            Write(
+                side=side,
+                action="delete",
+                payload={},
+                fields={},
+                before=dict(survivor.values),
+                tombstone=True,
+                why={"*": f"deleted on the {other(side)}; the Policy is to delete"},
+            )
         )
     elif policy is not Deletes.IGNORE and survivor.record.active and status and status in binding.mapping.writable:
         values: dict[str, Value] = {status: False}
@@ -281,6 +299,7 @@ def _release(entity: EntityBinding, item: Item, out: Plan, side: Side) -> Plan:
                 expect={p: survivor.raw.get(p) for p in result.values},
                 before={status: survivor.values.get(status)},
                 tombstone=True,
+                why={status: f"deleted on the {other(side)}; the Policy is to archive"},
             )
         )
     else:
