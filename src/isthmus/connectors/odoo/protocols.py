@@ -27,6 +27,7 @@ _POSITIONAL: Mapping[str, tuple[str, ...]] = {
     "load": ("fields", "data"),
     "check_object_reference": ("module", "xml_id"),
     "fields_get": ("allfields",),
+    "default_get": ("fields",),
 }
 _LARGEST_INT = 2**31 - 1
 NONE_FAULT = "cannot marshal None"

@@ -48,6 +48,13 @@ class OdooSettings(BaseModel):
     )
     hook_secret: Secret | None = Field(default=None, description="The secret part of the URL that automations call.")
 
+    admin_key: Secret | None = Field(
+        default=None, description="A temporary administrator key for one call that installs automations; never stored."
+    )
+    admin_login: Secret | None = Field(
+        default=None, description="The administrator's login beside that key; needed by versions before 19."
+    )
+
     @property
     def hosted(self) -> bool:
         """Whether this is Odoo's own cloud, which allows about one call per second."""

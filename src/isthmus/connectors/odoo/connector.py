@@ -1,0 +1,213 @@
+"""The seven verbs over any model of an Odoo database, custom ones included."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from isthmus.connectors.odoo.changing import Changer
+from isthmus.connectors.odoo.creating import Creator
+from isthmus.connectors.odoo.external import ExternalIds
+from isthmus.connectors.odoo.fields import Fields
+from isthmus.connectors.odoo.identity import fingerprint
+from isthmus.connectors.odoo.natural import NaturalKeys
+from isthmus.connectors.odoo.reading import PAGE, Reader, value_domain
+from isthmus.connectors.odoo.settings import OdooSettings
+from isthmus.connectors.odoo.sources import Roots
+from isthmus.connectors.odoo.updating import Updater
+from isthmus.connectors.odoo.wire import Wire
+from isthmus.connectors.odoo.writing import Resolver
+from isthmus.sdk import (
+    AdaptiveConcurrency,
+    ByExternalKeys,
+    ByKeys,
+    ByValues,
+    ChangePage,
+    Connector,
+    Create,
+    Delete,
+    EntitySchema,
+    Everything,
+    Failed,
+    Finding,
+    IsthmusError,
+    Misconfigured,
+    Outcome,
+    Record,
+    Scope,
+    Selection,
+    Services,
+    Traits,
+    Update,
+)
+
+EXTERNAL_KEY = "@external_key"
+"""The path that asks for Record.external_key."""
+
+SHOWN = ("res.partner", "product.template", "product.product", "sale.order", "purchase.order", "account.move",
+         "account.payment", "stock.picking", "hr.employee", "crm.lead")  # fmt: skip
+"""What `describe` tells of when nothing is named, as far as it is installed."""
+
+
+class OdooConnector(Connector):
+    """One login to one database, in one company and one language. A scope is an Odoo domain."""
+
+    key: ClassVar[str] = "odoo"
+
+    def __init__(self, settings: OdooSettings, services: Services) -> None:
+        self.settings = settings
+        self.services = services
+        self._concurrency = AdaptiveConcurrency(start=2, most=4, clock=services.clock)
+        http = services.http(settings.url, concurrency=self._concurrency, timeout=settings.request_ceiling)
+        self.wire = Wire(settings, http, services.clock)
+        self._fields = Fields(self.wire)
+        natural = NaturalKeys(self.wire, self._fields)
+        self._reader = Reader(self.wire, self._fields, natural)
+        self._external = ExternalIds(self.wire, self._fields)
+        resolver = Resolver(self._fields, natural)
+        self._creator = Creator(self.wire, self._fields, resolver)
+        self._updater = Updater(self.wire, self._fields, self._reader, resolver)
+        self._roots = Roots(self.wire, self._fields)
+        self._changer = Changer(self.wire, self._roots)
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(
+            batch_create=500,
+            batch_update=200,
+            batch_read=PAGE,
+            parallel=max(1, min(2, self._concurrency.limit)),
+            ceiling_seconds=self.settings.request_ceiling,
+            external_key_max=100,
+        )
+
+    async def check(self) -> Sequence[Finding]:
+        try:
+            await self.wire.open()
+            await self.wire.uid()
+        except IsthmusError as error:
+            return [Finding(check="login", status="problem", message=str(error), fix=error.hint)]
+        return [Finding(check="login", status="ok", message=f"{self.settings.url} accepts the key.")]
+
+    async def describe(self, entities: Sequence[str] | None = None) -> Sequence[EntitySchema]:
+        if entities is not None:
+            return [await self._fields.schema(name) for name in entities]
+        found = []
+        for name in SHOWN:
+            try:
+                found.append(await self._fields.schema(name))
+            except IsthmusError as error:
+                if error.action == "retry" or error.kind == "AuthFailed":
+                    raise
+        return found
+
+    async def read(
+        self, entity: str, selection: Selection, paths: Sequence[str], scope: Scope | None = None
+    ) -> AsyncIterator[Sequence[Record]]:
+        wanted = tuple(dict.fromkeys(paths))
+        await self._roots.learn(entity, [path for path in wanted if not path.startswith("@")])
+        domain = _domain(scope)
+        if isinstance(selection, ByExternalKeys):
+            async for page in self._by_external_keys(entity, selection, wanted, domain):
+                yield page
+            return
+        for chosen, after in await self._domains(entity, selection):
+            async for page in self._reader.pages(entity, [*chosen, *domain], wanted, after=after):
+                yield await self._with_external_keys(entity, page) if EXTERNAL_KEY in wanted else page
+
+    async def _domains(self, entity: str, selection: Selection) -> list[tuple[list[Any], int]]:
+        """The domains of a selection, and the id to go on behind."""
+        if isinstance(selection, ByKeys):
+            ids = sorted({int(key) for key in selection.keys if key.isdigit()})
+            return [([["id", "in", ids[n : n + PAGE]]], 0) for n in range(0, len(ids), PAGE)]
+        if isinstance(selection, ByValues):
+            described = await self._fields.model(entity)
+            values = list(selection.values)
+            return [
+                (value_domain(described, selection.path, values[n : n + PAGE]), 0) for n in range(0, len(values), PAGE)
+            ]
+        assert isinstance(selection, Everything)
+        return [([], int(selection.after or 0))]
+
+    async def _by_external_keys(
+        self, entity: str, selection: ByExternalKeys, paths: Sequence[str], domain: Sequence[Any]
+    ) -> AsyncIterator[Sequence[Record]]:
+        found = await self._external.find(entity, selection.keys)
+        keys: dict[int, list[str]] = {}
+        for key, one in found.items():
+            keys.setdefault(one, []).append(key)
+        ids = sorted(keys)
+        for start in range(0, len(ids), PAGE):
+            chosen = [["id", "in", ids[start : start + PAGE]], *domain]
+            async for page in self._reader.pages(entity, chosen, paths):
+                yield [replace(record, external_key=key) for record in page for key in keys[int(record.key)]]
+
+    async def _with_external_keys(self, entity: str, page: Sequence[Record]) -> list[Record]:
+        found = await self._external.of(entity, [int(record.key) for record in page])
+        return [replace(record, external_key=found.get(int(record.key))) for record in page]
+
+    async def changes(self, entity: str, cursor: str | None, scope: Scope | None = None) -> AsyncIterator[ChangePage]:
+        async for page in self._changer.pages(entity, cursor, _domain(scope)):
+            yield page
+
+    async def create(self, entity: str, items: Sequence[Create]) -> Sequence[Outcome]:
+        return await self._creator.create(entity, items)
+
+    async def update(self, entity: str, items: Sequence[Update]) -> Sequence[Outcome]:
+        return await self._updater.update(entity, items)
+
+    async def delete(self, entity: str, items: Sequence[Delete]) -> Sequence[Outcome]:
+        refusal = Misconfigured(
+            f"deleting {entity}: records of Odoo are archived, never deleted",
+            hint="Set the deletes Policy of this Entity to `archive` or `ignore`.",
+        )
+        return [Failed(error=refusal) for _ in items]
+
+    async def exists(self, entity: str, keys: Sequence[str]) -> Mapping[str, bool]:
+        """Absent is what neither a search with archived ones nor a read by id finds, with the right to read intact."""
+        ids = [int(key) for key in keys if key.isdigit()]
+        out = {key: False for key in keys if not key.isdigit()}
+        found = set(await self._reader.ids(entity, [["id", "in", ids]])) if ids else set()
+        for one in ids:
+            if one in found:
+                out[str(one)] = True
+        for one in (one for one in ids if one not in found):
+            there = await self._there(entity, one)
+            if there is not None:
+                out[str(one)] = there
+        return out
+
+    async def _there(self, entity: str, one: int) -> bool | None:
+        """Whether a record that a search does not find exists; None when it cannot be proven."""
+        try:
+            rows = await self.wire.call(
+                entity,
+                "read",
+                doing=f"looking whether {entity} {one} exists",
+                ids=[one],
+                reads=True,
+                fields=["create_date"],
+            )
+        except Misconfigured as error:
+            # Hidden by a record rule: it is there. Without the right on the whole model nothing is proven.
+            may = bool(error.facts.get("access")) and await self._fields.may(entity, "read")
+            return True if may else None
+        except IsthmusError as error:
+            if error.facts.get("missing"):
+                return False
+            raise
+        return bool(rows)
+
+    async def all_keys(self, entity: str, scope: Scope | None = None) -> Sequence[str]:
+        return [str(one) for one in await self._reader.ids(entity, _domain(scope))]
+
+    async def fingerprint(self) -> Mapping[str, Any]:
+        return await fingerprint(self.wire)
+
+    async def close(self) -> None:
+        await self.wire.http.close()
+
+
+def _domain(scope: Scope | None) -> list[Any]:
+    return list(scope or [])

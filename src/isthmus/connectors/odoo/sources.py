@@ -1,0 +1,123 @@
+"""Which models' writes change what an Entity's records show, and which records those are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.connectors.odoo.fields import Fields
+from isthmus.connectors.odoo.paths import parse
+from isthmus.connectors.odoo.wire import Wire
+from isthmus.connectors.odoo.writing import PARTNER
+from isthmus.sdk import Halt
+
+ADDRESSES = ("invoice", "delivery")
+TEMPLATE, VARIANT, SELLER = "product.template", "product.product", "product.supplierinfo"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model to look at for changes of an Entity.
+
+    `via` is the field that leads to the Entity's record (empty: it is the record). `through` is a field of the
+    Entity that holds what `via` leads to, when that is not the record yet (seller line > template > variants).
+    """
+
+    model: str
+    via: str = ""
+    through: str = ""
+    domain: tuple[Any, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the cursor calls it."""
+        return f"{self.model}:{self.via}" if self.via else self.model
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What is read of a changed record besides its moment."""
+        if self.model == PARTNER and not self.via:
+            return ("parent_id", "type")
+        return (self.via,) if self.via else ()
+
+
+_KNOWN: Mapping[str, tuple[Source, ...]] = {
+    VARIANT: (Source(TEMPLATE, "product_variant_ids"), Source(SELLER, "product_tmpl_id", "product_tmpl_id")),
+    TEMPLATE: (Source(VARIANT, "product_tmpl_id"), Source(SELLER, "product_tmpl_id")),
+}
+
+
+class Roots:
+    """Finds the sources of an Entity and the records behind changed rows."""
+
+    def __init__(self, wire: Wire, fields: Fields) -> None:
+        self._wire = wire
+        self._fields = fields
+        self._learned: dict[str, dict[str, Source]] = {}
+
+    async def sources(self, entity: str) -> list[Source]:
+        """The Entity itself first, then the models whose records it shows."""
+        found = [Source(entity), *_KNOWN.get(entity, ()), *self._learned.get(entity, {}).values()]
+        out = []
+        for source in dict.fromkeys(found):
+            try:
+                described = await self._fields.model(source.model)
+            except Halt:
+                if source.model == entity:
+                    raise
+                continue  # its app is not installed, or this user may not see it
+            if described.has("write_date") and all(described.has(name) for name in source.fields):
+                out.append(source)
+        return out
+
+    async def learn(self, entity: str, paths: Sequence[str]) -> None:
+        """Take note of child records that are read with an Entity: their changes are its changes."""
+        described = await self._fields.model(entity)
+        for path in paths:
+            parsed = parse(path)
+            spec = described.fields.get(parsed.step.field)
+            if spec is None or spec.type != "one2many" or not spec.inverse or not parsed.rest:
+                continue
+            known = any(source.model == spec.relation for source in _KNOWN.get(entity, ()))
+            if spec.relation != entity and not known:
+                source = Source(spec.relation, spec.inverse)
+                self._learned.setdefault(entity, {}).setdefault(source.name, source)
+
+    async def of(self, entity: str, source: Source, rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
+        """The Entity's records behind changed rows of a source, with the moment of the change."""
+        if not rows:
+            return []
+        if not source.via:
+            return [(_root(entity, row), str(row["write_date"])) for row in rows]
+        found = [(one, str(row["write_date"])) for row in rows for one in _ids(row[source.via])]
+        if not source.through or not found:
+            return found
+        moments = dict(found)
+        behind = await self._wire.call(
+            entity,
+            "search_read",
+            doing=f"looking for the {entity} behind {source.model}",
+            reads=True,
+            domain=[[source.through, "in", sorted(moments)]],
+            fields=[source.through],
+        )
+        return [(int(row["id"]), moments[_ids(row[source.through])[0]]) for row in behind]
+
+
+def _root(entity: str, row: Mapping[str, Any]) -> int:
+    """An invoice or delivery address belongs to its company; a person below a company is a record of their own."""
+    if entity == PARTNER and row.get("type") in ADDRESSES:
+        parents = _ids(row.get("parent_id"))
+        if parents:
+            return parents[0]
+    return int(row["id"])
+
+
+def _ids(raw: Any) -> list[int]:
+    """Ids out of a many2one or x2many as read."""
+    if not raw:
+        return []
+    if isinstance(raw, list) and len(raw) == 2 and isinstance(raw[1], str):
+        return [int(raw[0])]
+    return [int(one) for one in raw] if isinstance(raw, list) else [int(raw)]

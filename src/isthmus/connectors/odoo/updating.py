@@ -1,0 +1,263 @@
+"""Updating only what still is as we last read it: through the guarded-write action, or by reading just before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.connectors.odoo import codec
+from isthmus.connectors.odoo.fields import Fields, OdooModel
+from isthmus.connectors.odoo.guarded_call import GuardedAnswer, GuardedItem, find_action, guarded_write
+from isthmus.connectors.odoo.paths import Step, parse, real
+from isthmus.connectors.odoo.reading import Reader, Row
+from isthmus.connectors.odoo.refusal import Asked, Refusal, classify
+from isthmus.connectors.odoo.wire import Wire
+from isthmus.connectors.odoo.writes import Target, Writes
+from isthmus.connectors.odoo.writing import (
+    Parts,
+    Resolver,
+    Typed,
+    child_defaults,
+    clears,
+    encoded,
+    must_not_spread,
+)
+from isthmus.sdk import (
+    Failed,
+    Gone,
+    IsthmusError,
+    Outcome,
+    OutcomeUnknown,
+    Record,
+    RefusedByTarget,
+    Stale,
+    Unsure,
+    Update,
+    Written,
+)
+
+_LOOK_AGAIN = 300.0
+"""Seconds until the guarded-write action is looked for again where it was not found."""
+
+
+@dataclass(slots=True)
+class _Item:
+    """One update on its way: what it writes, what it expects, and the child records its steps choose now."""
+
+    index: int
+    id: int
+    update: Update
+    parts: Parts
+    expect: Parts
+    children: dict[Step, Row | None] = field(default_factory=dict)
+
+
+class Updater:
+    """Writes batches of updates; each item gets its own outcome."""
+
+    def __init__(self, wire: Wire, fields: Fields, reader: Reader, resolver: Resolver) -> None:
+        self._wire = wire
+        self._fields = fields
+        self._reader = reader
+        self._resolver = resolver
+        self._writes = Writes(wire)
+        self._action: int | None = None
+        self._looked_at: float | None = None
+
+    async def update(self, model: str, items: Sequence[Update]) -> list[Outcome]:
+        """One outcome per item: Stale where the record is not as expected, Gone where it is not there."""
+        outcomes: dict[int, Outcome] = {}
+        try:
+            ready = await self._ready(model, items, outcomes)
+            if ready:
+                action = await self.action()
+                if action is None:
+                    ready = await self._as_expected(model, ready, outcomes)
+                await self._find_children(model, ready)
+                described = await self._fields.model(model)
+                if action is not None:
+                    ready = await self._guarded(action, described, ready, outcomes)
+                else:
+                    ready = await self._plain(described, ready, outcomes)
+                await self._write_children(described, ready, outcomes)
+        except IsthmusError as error:
+            missing = {n: Failed(error=error) for n in range(len(items)) if n not in outcomes}
+            outcomes.update(missing)
+        return [outcomes.get(n, Written(key=item.key)) for n, item in enumerate(items)]
+
+    async def action(self) -> int | None:
+        """The id of the guarded-write action, if an administrator installed it."""
+        now = self._wire.clock.monotonic()
+        if self._action is None and (self._looked_at is None or now - self._looked_at > _LOOK_AGAIN):
+            self._action = await find_action(self._wire)
+            self._looked_at = now
+        return self._action
+
+    def forget_action(self) -> None:
+        """Look for the guarded-write action again at the next update: it was installed or removed."""
+        self._action = self._looked_at = None
+
+    async def _ready(self, model: str, items: Sequence[Update], outcomes: dict[int, Outcome]) -> list[_Item]:
+        values = await self._resolver.parts(model, [item.values for item in items])
+        expects = await self._resolver.parts(model, [item.expect for item in items])
+        ready = []
+        for n, (item, parts, expect) in enumerate(zip(items, values, expects, strict=True)):
+            if isinstance(parts, IsthmusError):
+                outcomes[n] = Failed(error=parts)
+            elif isinstance(expect, IsthmusError):
+                outcomes[n] = Stale(key=item.key)  # what was read then cannot be there any more
+            elif not item.key.isdigit():
+                outcomes[n] = Gone(key=item.key)
+            else:
+                try:
+                    for step, inner in parts.children.items():
+                        must_not_spread(model, step, {k: v for k, v in inner.items() if k != "active"})
+                except IsthmusError as error:
+                    outcomes[n] = Failed(error=error)
+                else:
+                    ready.append(_Item(n, int(item.key), item, parts, expect))
+        return ready
+
+    async def _as_expected(self, model: str, items: list[_Item], outcomes: dict[int, Outcome]) -> list[_Item]:
+        """Read once for the batch, and keep the items whose record is still as expected."""
+        paths = real(dict.fromkeys(path for item in items for path in item.update.expect))
+        found = await self._reader.by_ids(model, [item.id for item in items], paths)
+        kept = []
+        for item in items:
+            record = found.get(item.id)
+            if record is None:
+                outcomes[item.index] = await self._absent(model, item)
+            elif not _holds(record, item.update.expect):
+                outcomes[item.index] = Stale(key=item.update.key)
+            else:
+                kept.append(item)
+        return kept
+
+    async def _absent(self, model: str, item: _Item) -> Outcome:
+        there = await self._wire.call(
+            model,
+            "search_count",
+            doing=f"looking whether {model} {item.id} is there",
+            reads=True,
+            domain=[["id", "=", item.id]],
+        )
+        return Stale(key=item.update.key) if there else Gone(key=item.update.key)
+
+    async def _find_children(self, model: str, items: Sequence[_Item]) -> None:
+        for step in {step for item in items for step in item.parts.children}:
+            of = [item for item in items if step in item.parts.children]
+            wanted = [name for item in of for name in item.parts.children[step]]
+            found = await self._reader.children(model, [item.id for item in of], step, list(dict.fromkeys(wanted)))
+            for item in of:
+                item.children[step] = found.get(item.id)
+
+    async def _plain(self, described: OdooModel, items: list[_Item], outcomes: dict[int, Outcome]) -> list[_Item]:
+        targets = [
+            Target(item.index, item.id, encoded(described, item.parts.own)) for item in items if item.parts.own
+        ]  # fmt: skip
+        outcomes.update(await self._writes.write(described.name, targets))
+        return [item for item in items if item.index not in outcomes]
+
+    async def _guarded(
+        self, action: int, described: OdooModel, items: list[_Item], outcomes: dict[int, Outcome]
+    ) -> list[_Item]:
+        """One call that compares and writes every record of the batch."""
+        asked = [
+            GuardedItem(
+                id=item.id,
+                expect={name: _expected(described, name, value) for name, value in item.expect.own.items()},
+                values=encoded(described, item.parts.own),
+            )
+            for item in items
+        ]
+        doing = f"updating {len(items)} {described.name}"
+        try:
+            answers = await guarded_write(self._wire, action, described.name, asked, doing=doing)
+        except IsthmusError as error:
+            if error.action != "retry":
+                self.forget_action()
+                kept = await self._as_expected(described.name, items, outcomes)
+                return await self._plain(described, kept, outcomes)
+            unsure = isinstance(error, OutcomeUnknown)
+            for item in items:
+                outcomes[item.index] = Unsure(error=error) if unsure else Failed(error=error)
+            return []
+        for item, answer in zip(items, answers, strict=True):
+            outcome = _outcome(described.name, item, answer)
+            if outcome is not None:
+                outcomes[item.index] = outcome
+        return [item for item in items if item.index not in outcomes]
+
+    async def _write_children(
+        self, described: OdooModel, items: Sequence[_Item], outcomes: dict[int, Outcome]
+    ) -> None:  # fmt: skip
+        """Write the chosen child records on themselves; missing ones are made, emptied ones archived."""
+        for step in sorted({step for item in items for step in item.parts.children}, key=str):
+            spec = described.get(step.field)
+            child = await self._fields.model(spec.relation)
+            existing: list[Target] = []
+            fresh: list[Target] = []
+            for item in items:
+                values = item.parts.children.get(step)
+                if not values or item.index in outcomes:
+                    continue
+                row = item.children.get(step)
+                if row is not None and _moved(child, row, item.expect.children.get(step, {})):
+                    outcomes[item.index] = Stale(key=item.update.key)
+                elif row is not None:
+                    change = {"active": False} if clears(values) and child.has("active") else values
+                    existing.append(Target(item.index, row.id, encoded(child, change)))
+                elif not clears(values):
+                    made: Typed = {**values, **child_defaults(step, spec.inverse, item.id)}
+                    fresh.append(Target(item.index, item.id, encoded(child, made)))
+            outcomes.update(await self._writes.write(child.name, existing))
+            outcomes.update(await self._writes.create(child.name, fresh))
+
+
+def _outcome(model: str, item: _Item, answer: GuardedAnswer) -> Outcome | None:
+    """The outcome of one guarded item; None when it was written."""
+    if answer.outcome == "ok":
+        return None
+    if answer.outcome == "changed":
+        return Stale(key=item.update.key)
+    if answer.outcome == "gone":
+        return Gone(key=item.update.key)
+    doing = f"updating {model} {item.id}"
+    refusal = Refusal(name=answer.name or "odoo.exceptions.UserError", message=answer.message)
+    error = classify(refusal, Asked(model=model, method="write", doing=doing, reads=False))
+    if isinstance(error, OutcomeUnknown):
+        error = RefusedByTarget(doing, answered=error.answered)
+    return Failed(error=error)
+
+
+def _expected(described: OdooModel, name: str, value: Any) -> Any:
+    """The raw value that `read` would give for what we expect."""
+    spec = described.get(name)
+    if spec.many:
+        return codec.ids(spec, value)
+    return codec.encode(spec, value)
+
+
+def _moved(child: OdooModel, row: Row, expect: Mapping[str, Any]) -> bool:
+    """Whether the child record is not as expected."""
+    return any(
+        name in row.values and not codec.raw_equal(child.get(name), row.values[name], value)
+        for name, value in expect.items()
+    )
+
+
+def _holds(record: Record, expect: Mapping[str, Any]) -> bool:
+    return all(
+        same(record.values.get(path), value, ordered=not parse(path).rest) for path, value in expect.items()
+        if not path.startswith("@")
+    )  # fmt: skip
+
+
+def same(current: Any, expected: Any, *, ordered: bool = False) -> bool:
+    """Whether two of our values mean the same to Odoo: nothing, false and empty text do, lists in any order."""
+    if isinstance(current, list | tuple) or isinstance(expected, list | tuple):
+        return sorted(map(str, current or ())) == sorted(map(str, expected or ()))
+    if current in (None, "", False) and expected in (None, "", False):
+        return True
+    return bool(current == expected) or (current is not None and str(current) == str(expected))
