@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from rich.table import Table
 
-from isthmus.cli.session import JSON, actor, out, plain, run, say_json
+from isthmus.cli.session import JSON, actor, grid, out, plain, print_rows, run, say_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Fields both sides changed differently.")
 
@@ -25,11 +24,11 @@ def listing(pair: str = typer.Argument(help="The pair."), as_json: bool = JSON) 
     if as_json:
         say_json(rows)
         return
-    table = Table("number", "entity", "left", "right", "field", "left says", "right says", "both had")
+    table = grid("number", "entity", "left", "right", "field", "left says", "right says", "both had")
     for row in rows:
         values = (plain(row[k]) for k in ("left_value", "right_value", "left_base"))
         table.add_row(str(row["id"]), row["entity"], row["left_key"], row["right_key"], row["field"], *values)
-    out.print(table if rows else "No open Conflict.")
+    print_rows(table, "No open Conflict.")
 
 
 @app.command()
@@ -45,7 +44,7 @@ def show(number: int = typer.Argument(help="The Conflict."), as_json: bool = JSO
         say_json(row)
         return
     out.print(f"[bold]{row['entity']} {row['field']}[/] of left {row['left_key']}, right {row['right_key']}")
-    table = Table("", "left", "right")
+    table = grid("", "left", "right")
     table.add_row("had", plain(row["left_base"]), plain(row["right_base"]))
     table.add_row("says now", plain(row["left_value"]), plain(row["right_value"]))
     out.print(table)

@@ -7,9 +7,8 @@ import sys
 from typing import Any
 
 import typer
-from rich.table import Table
 
-from isthmus.cli.session import JSON, actor, err, out, run, say_json
+from isthmus.cli.session import JSON, actor, err, grid, out, print_rows, run, say_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Configured logins to systems.")
 
@@ -63,11 +62,11 @@ def listing(as_json: bool = JSON) -> None:
     if as_json:
         say_json([{k: getattr(r, k) for k in ("id", "name", "kind", "environment", "settings", "state")} for r in rows])
         return
-    table = Table("name", "kind", "environment", "state", "url")
+    table = grid("name", "kind", "environment", "state", "url")
     for row in rows:
         url = row.settings.get("url") or row.settings.get("base_url") or ""
         table.add_row(row.name, row.kind, row.environment, row.state, str(url))
-    out.print(table)
+    print_rows(table, "No Connection yet. Add one: isthmus connection add --help")
 
 
 @app.command()

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import typer
-from rich.table import Table
+from rich.markup import escape
 
-from isthmus.cli.session import JSON, actor, out, run, say_json
+from isthmus.cli.session import JSON, actor, grid, out, plain, print_rows, run, say_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Records that cannot pass without a person.")
 
@@ -39,14 +39,15 @@ def listing(
     if as_json:
         say_json(rows)
         return
-    table = Table("number", "entity", "record", "kind", "what happened", "since (UTC)", "seen")
+    table = grid("number", "entity", "record", "kind", "what happened", "since (UTC)", "seen")
     for row in rows:
-        said = row["error"].get("answered") or row["error"].get("doing")
+        said = escape(str(row["error"].get("answered") or row["error"].get("doing")))
         since = f"{row['opened_at']:%Y-%m-%d %H:%M}"
-        table.add_row(
-            str(row["id"]), row["entity"], f"{row['side']}:{row['key']}", row["kind"], said, since, str(row["seen"])
-        )
-    out.print(table)
+        record = f"{row['side']}:{row['key']}"
+        table.add_row(str(row["id"]), row["entity"], record, row["kind"], said, since, str(row["seen"]))
+    for name in (0, 3, 5):
+        table.columns[name].no_wrap = True
+    print_rows(table, f"No dead letter is {state}." if state != "open" else "Nothing waits for a person.")
 
 
 @app.command()
@@ -62,17 +63,22 @@ def show(number: int = typer.Argument(help="The dead letter."), as_json: bool = 
         say_json(row)
         return
     error = row["error"]
-    out.print(f"[bold]{row['kind']}[/] {error['doing']}", highlight=False)
-    for name in ("answered", "hint"):
-        if error.get(name):
-            out.print(f"  {'next' if name == 'hint' else name}: {error[name]}", highlight=False, markup=False)
+    out.print(f"[bold]{row['kind']}[/] {row['entity']} {row['side']}:{row['key']}", highlight=False)
+    for name, said in (("doing", "doing"), ("answered", "answered"), ("next", "hint")):
+        if error.get(said):
+            out.print(f"  {name:<9}{error[said]}", highlight=False, markup=False)
     out.print(
         f"  state {row['state']}, seen {row['seen']} times since {row['opened_at']:%Y-%m-%d %H:%M} UTC", highlight=False
     )
-    table = Table("field", *row["payload"])
+    table = grid("field", *row["payload"])
     for name in sorted({f for values in row["payload"].values() for f in values}):
-        table.add_row(name, *(json.dumps(values.get(name), ensure_ascii=False) for values in row["payload"].values()))
+        table.add_row(name, *(plain(values.get(name)) for values in row["payload"].values()))
     out.print(table)
+    if row["override"]:
+        told = ", ".join(f"{field} = {plain(value)}" for field, value in row["override"].items())
+        out.print(f"Next try with: {told}", highlight=False)
+    if row["state"] == "open":
+        out.print(f"isthmus deadletters edit {number} --set FIELD=VALUE, retry {number}, or discard {number}")
 
 
 @app.command()

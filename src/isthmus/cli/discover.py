@@ -6,9 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 import typer
-from rich.table import Table
 
-from isthmus.cli.session import JSON, out, run, say_json
+from isthmus.cli.session import JSON, grid, out, run, say_json
 
 app = typer.Typer(add_completion=False)
 
@@ -31,7 +30,7 @@ def discover(
         say_json([asdict(one) for one in found])
         return
     if not entity:
-        table = Table("entity", "label", "records", "fields")
+        table = grid("entity", "label", "records", "fields")
         for one in found:
             table.add_row(
                 one.name, one.label, "" if one.count is None else f"{one.count:,}", str(len(one.fields) or "")
@@ -39,7 +38,7 @@ def discover(
         out.print(table)
         return
     for one in found:
-        table = Table("field", "type", "label", "required", "read-only", "custom", title=f"{one.name} ({one.label})")
+        table = grid("field", "type", "label", "required", "read-only", "custom", title=f"{one.name} ({one.label})")
         for f in one.fields.values():
             kind = f"{f.type} → {f.target}" if f.target else str(f.type)
             marks = ("yes" if flag else "" for flag in (f.required, f.readonly, f.custom))

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.table import Table
 
-from isthmus.cli.session import JSON, actor, fail, out, run, say_json
+from isthmus.cli.session import JSON, actor, fail, grid, out, print_rows, run, say_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Two Connections kept in agreement.")
 
@@ -51,11 +50,11 @@ def listing(as_json: bool = JSON) -> None:
         names = ("id", "name", "left_name", "right_name", "environment", "state", "state_reason", "version")
         say_json([{n: getattr(row, n) for n in names} for row in rows])
         return
-    table = Table("name", "left", "right", "environment", "state", "version", "entities")
+    table = grid("name", "left", "right", "environment", "state", "version", "entities")
     for row in rows:
         entities = ", ".join(row.settings.get("entities", {}))
         table.add_row(row.name, row.left_name, row.right_name, row.environment, row.state, str(row.version), entities)
-    out.print(table)
+    print_rows(table, "No pair yet. Add one: isthmus pair add --help")
 
 
 @app.command()

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from isthmus.errors import IsthmusError
 
@@ -92,6 +94,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
     return str(value)
+
+
+def grid(*columns: str, title: str = "") -> Table:
+    """An empty table that spends its width on what it holds."""
+    return Table(*columns, title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def print_rows(table: Table, otherwise: str) -> None:
+    """Print a table, or a sentence where it has no rows."""
+    out.print(table if table.row_count else otherwise, highlight=False)
 
 
 class Bars:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from rich.table import Table
 
-from isthmus.cli.session import JSON, out, run, say_json
+from isthmus.cli.session import JSON, grid, out, run, say_json
 
 app = typer.Typer(add_completion=False)
 
@@ -47,9 +46,13 @@ def status(
             f" + in flight {books['in_flight']:,}",
             highlight=False,
         )
-        p50, p95 = one.latency_ms["p50"], one.latency_ms["p95"]
-        out.print(f"  event to written: p50 {p50:,.0f} ms, p95 {p95:,.0f} ms (last 1,000)", highlight=False)
-        table = Table("entity", "links", "in flight", "oldest", "dead letters", "conflicts")
+        if books["applied"]:
+            p50, p95 = one.latency_ms["p50"], one.latency_ms["p95"]
+            out.print(f"  event to written: p50 {p50:,.0f} ms, p95 {p95:,.0f} ms (last 1,000)", highlight=False)
+        if not one.entities:
+            out.print(f"  Nothing is linked yet. Next: isthmus load {one.pair}", highlight=False)
+            continue
+        table = grid("entity", "links", "in flight", "oldest", "dead letters", "conflicts")
         for e in one.entities:
             table.add_row(
                 e.entity,

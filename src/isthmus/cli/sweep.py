@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from rich.table import Table
 
-from isthmus.cli.session import JSON, Bars, out, run, say_json
+from isthmus.cli.session import JSON, Bars, grid, out, run, say_json
 
 app = typer.Typer(add_completion=False)
 
@@ -31,7 +30,7 @@ def sweep(
     if as_json:
         say_json(asdict(report))
     else:
-        table = Table(
+        table = grid(
             "entity", "records", "fields compared", "in agreement", "causes", title=f"Sweep {report.id} of {pair}"
         )
         for name, told in report.entities.items():

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import typer
-from rich.table import Table
 
-from isthmus.cli.session import JSON, Bars, out, run, say_json
+from isthmus.cli.predictions import KINDS, rows, show_figures, show_records
+from isthmus.cli.session import JSON, Bars, run, say_json
 
 app = typer.Typer(add_completion=False)
 
@@ -45,11 +45,8 @@ def sync(
 
     done = run(work, as_json=as_json)
     if as_json:
-        say_json({"predicted": done.figures, "events": done.events})
+        found = rows(done.predictions, set(KINDS) - {"nothing"}) if dry_run else []
+        say_json({"predicted": done.figures, "events": done.events, "records": found})
         return
-    table = Table("entity", "record", "name", "what", "why")
-    for p in [p for p in done.predictions if p.kind != "nothing"][:40]:
-        table.add_row(p.entity, f"{p.side}:{p.key}", p.name, p.kind, p.why)
-    out.print(table)
-    told = ", ".join(f"{name}: {counts}" for name, counts in done.figures.items())
-    out.print(f"{'Would be' if dry_run else 'Asked for'}: {told}", highlight=False)
+    show_records(rows(done.predictions, set(KINDS) - {"nothing"}))
+    show_figures(done.figures, "What would happen" if dry_run else "Asked for; the service does it at once")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from rich.table import Table
 
-from isthmus.cli.session import JSON, actor, out, run, say_json
+from isthmus.cli.session import JSON, actor, grid, out, print_rows, run, say_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Tokens for the HTTP API.")
 
@@ -44,11 +43,11 @@ def listing(as_json: bool = JSON) -> None:
     if as_json:
         say_json(rows)
         return
-    table = Table("name", "role", "state", "ends (UTC)", "last used (UTC)")
+    table = grid("name", "role", "state", "ends (UTC)", "last used (UTC)")
     for row in rows:
         moments = (f"{row[k]:%Y-%m-%d %H:%M}" if row[k] else "never" for k in ("expires_at", "last_used_at"))
         table.add_row(row["name"], row["role"], row["state"], *moments)
-    out.print(table)
+    print_rows(table, "No token yet.")
 
 
 @app.command()

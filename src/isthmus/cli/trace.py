@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import typer
-from rich.table import Table
+from rich.markup import escape
 
-from isthmus.cli.session import JSON, out, run, say_json
+from isthmus.cli.session import JSON, out, plain, run, say_json
 
 app = typer.Typer(add_completion=False)
 
@@ -46,10 +45,41 @@ def trace(
         say_json([{"record": one, "moments": [asdict(m) for m in moments]} for one, moments in found])
         return
     for one, moments in found:
-        title = f"{one['entity']} left {one.get('left') or '—'} right {one.get('right') or '—'} ({one['state']})"
-        table = Table("at (UTC)", "what", "side", "key", "detail", title=title)
+        out.print(
+            f"[bold]{one['entity']}[/] left {one.get('left') or '—'}, right {one.get('right') or '—'} ({one['state']})",
+            highlight=False,
+        )
         for m in moments:
-            detail = {k: v for k, v in m.detail.items() if v not in (None, {}, "")}
-            shown = json.dumps(detail, default=str, ensure_ascii=False)
-            table.add_row(f"{m.at:%Y-%m-%d %H:%M:%S.%f}"[:-3], m.what, m.side or "", m.key or "", shown[:400])
-        out.print(table)
+            where = f"{m.side}:{m.key}" if m.side else (m.key or "")
+            out.print(f"{m.at:%Y-%m-%d %H:%M:%S.%f}"[:-3] + f"  [bold]{m.what}[/]  {escape(where)}", highlight=False)
+            for line in _lines(m.detail):
+                out.print(f"    {line}", highlight=False)
+
+
+def _lines(detail: dict[str, Any]) -> list[str]:
+    """What a moment says, a line each: for a write every field with its old and new value and the reason."""
+    if "after" in detail:
+        return _write(detail)
+    error = detail.get("error") or {}
+    reason = detail.get("reason") or {}
+    said = [str(told[k]) for told in (error, reason) for k in ("answered", "note") if told.get(k)]
+    shown = [f"{name} {plain(value)}" for name, value in detail.items() if name in _SHOWN and value not in (None, "")]
+    return [", ".join(shown), *map(escape, said)] if shown else [escape(line) for line in said]
+
+
+_SHOWN = ("source", "id", "kind", "left", "right", "choice", "settled_by", "closed_by", "action", "from")
+
+
+def _write(detail: dict[str, Any]) -> list[str]:
+    why, before, after = detail.get("why") or {}, detail.get("before") or {}, detail.get("after") or {}
+    reasons = why.get("fields") or {}
+    told = [str(why[k]) for k in ("from", "source") if why.get(k)]
+    lines = [escape(f"from {', '.join(told)}")] if told else []
+    if reasons and len(set(reasons.values())) == 1 and len(reasons) > 3:
+        lines.append(escape(next(iter(reasons.values()))))
+        reasons = {}
+    for name in after:
+        old = f"{plain(before[name])} → " if name in before else ""
+        because = f"  [dim]({escape(reasons[name])})[/]" if name in reasons else ""
+        lines.append(f"{escape(name)}: {old}{plain(after[name])}{because}")
+    return lines

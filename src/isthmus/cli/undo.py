@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from rich.table import Table
 
-from isthmus.cli.session import JSON, actor, out, run, say_json
+from isthmus.cli.session import JSON, actor, grid, out, print_rows, run, say_json
 
 app = typer.Typer(add_completion=False)
 
@@ -32,12 +31,12 @@ def undo(
         if as_json:
             say_json(rows)
             return
-        table = Table("number", "kind", "by", "writes", "state", "at (UTC)", "undoes")
+        table = grid("number", "kind", "by", "writes", "state", "at (UTC)", "undoes")
         for row in rows:
             at = f"{row['created_at']:%Y-%m-%d %H:%M}"
             undoes = str(row["undoes"] or "")
             table.add_row(str(row["id"]), row["kind"], row["actor"], f"{row['writes']:,}", row["state"], at, undoes)
-        out.print(table)
+        print_rows(table, "Nothing has been written yet.")
         return
 
     async def dry(runtime: Any) -> Any:

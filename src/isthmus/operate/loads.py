@@ -45,7 +45,9 @@ async def stage(runtime: Runtime, name: str, progress: Progress, entities: Seque
     return out
 
 
-async def commit(runtime: Runtime, name: str, progress: Progress, entities: Sequence[str] = ()) -> Load:
+async def commit(
+    runtime: Runtime, name: str, progress: Progress, entities: Sequence[str] = (), *, actor: str = "system"
+) -> Load:
     """Load for real. Cursors are set before anything is read, so that no edit made meanwhile is missed.
 
     May be repeated at any time: what is linked and agrees already is left alone, what was interrupted is resolved.
@@ -56,7 +58,7 @@ async def commit(runtime: Runtime, name: str, progress: Progress, entities: Sequ
     chosen = _chosen(pair, entities)
     loader = Loader(runtime.db, runtime.clock, runtime.rng)
     out = Load(id=await runtime.db.run(_new_load, row.id))
-    out.change_set = await runtime.db.run(pairs.change_set, row.id, "load")
+    out.change_set = await runtime.db.run(pairs.change_set, row.id, "load", actor)
     await start_cursors(runtime, pair)
     async with busy(runtime, row, [e.name for e in chosen], f"initial load {out.id}") as leases:
         for binding in chosen:
@@ -65,7 +67,7 @@ async def commit(runtime: Runtime, name: str, progress: Progress, entities: Sequ
                 fence=lease.fence,
                 epoch=lease.epoch,
                 change_set_id=out.change_set,
-                why={"source": f"load {out.id}"},
+                why={"source": f"load {out.id}", "actor": actor},
                 guarded=False,
             )
             await loader.settle_unknown(binding, context)
