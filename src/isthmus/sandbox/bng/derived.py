@@ -122,7 +122,8 @@ def _carry_quantities(
 
 
 def _order_of(store: Store, entity: str, named: str | None, line: str) -> Doc | None:
-    order = store.get(entity, named) if named else None
-    if order is not None and any(item["LineItemID"] == line for item in order["LineItems"]):
-        return order
-    return next(iter(store.docs_holding(entity, line)), None)
+    for key in (named, store.parent_of(entity, line)):
+        order = store.get(entity, key) if key else None
+        if order is not None and any(item["LineItemID"] == line for item in order["LineItems"]):
+            return order
+    return None

@@ -75,16 +75,8 @@ async def _rotate(sandbox: Sandbox, request: web.Request, grant: Grant) -> web.R
 
 
 async def _system(sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Response:
-    """What tells this system from a copy, and the client what it may do here."""
-    told = {
-        "SystemID": sandbox.store.meta("system_id"),
-        "Name": "BNG sandbox",
-        "ClientID": grant.client,
-        "Scopes": sorted(grant.scopes),
-        "Put": sandbox.switches.put,
-        "Paging": sandbox.switches.paging,
-    }
-    return answer(request, told)
+    """What tells this system from a copy of it; it does not change with what the token may do."""
+    return answer(request, {"SystemID": sandbox.store.meta("system_id"), "Name": "BNG sandbox"})
 
 
 async def _openapi(sandbox: Sandbox, request: web.Request) -> web.Response:

@@ -112,7 +112,7 @@ def system_paths() -> dict[str, Schema]:
 
     system = operation(
         "System",
-        "What tells this system from a copy of it, and what the token may do.",
+        "What tells this system from a copy of it.",
         None,
         {"200": record_answer({"$ref": "#/components/schemas/System"}, "The system.")},
     )

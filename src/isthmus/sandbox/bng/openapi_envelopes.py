@@ -98,10 +98,6 @@ def _system() -> Schema:
         {
             "SystemID": {"type": "string", "description": "Another one in every system, a copy included."},
             "Name": TEXT,
-            "ClientID": TEXT,
-            "Scopes": {"type": "array", "items": TEXT},
-            "Put": {"type": "string", "enum": ["partial", "full"]},
-            "Paging": {"type": "string", "enum": ["cursor", "page", "offset"]},
         }
     )
 

@@ -20,10 +20,15 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS merged (entity TEXT, loser TEXT, survivor TEXT NOT NULL, PRIMARY KEY (entity, loser));
 CREATE TABLE IF NOT EXISTS fulfillment (id TEXT PRIMARY KEY, sales_order TEXT NOT NULL, doc TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS fulfillment_order ON fulfillment (sales_order);
+CREATE TABLE IF NOT EXISTS line (id TEXT PRIMARY KEY, entity TEXT NOT NULL, parent TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS application (payment TEXT NOT NULL, invoice TEXT NOT NULL, amount TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS application_payment ON application (payment);
 CREATE INDEX IF NOT EXISTS application_invoice ON application (invoice);
 """
+
+
+_LAYOUT = "2:"
+"""Grows when the tables beside the entities' own change."""
 
 
 def micros(moment: datetime) -> int:
@@ -106,7 +111,7 @@ class Store:
 
     def _check_layout(self, path: Path | None) -> None:
         """A file made from another description of the entities would fail later and less clearly."""
-        layout = ";".join(f"{e.name}:{','.join(f.name for f in e.columns)}" for e in self.catalogue.roots)
+        layout = _LAYOUT + ";".join(f"{e.name}:{','.join(f.name for f in e.columns)}" for e in self.catalogue.roots)
         found = self.meta("layout")
         if found is not None and found != layout:
             raise ValueError(f"opening {path}: another version of the sandbox made it; delete it or name another file")
@@ -196,6 +201,16 @@ class Store:
         """All records with this text anywhere."""
         return [decode(d) for (d,) in self.db.execute(f"SELECT doc FROM {entity} WHERE instr(doc, ?)", (text,))]
 
+    def keep_lines(self, entity: str, parent: str, lines: Sequence[str]) -> None:
+        """Remember which document lines stand in."""
+        rows = [(line, entity, parent) for line in lines]
+        self.db.executemany("INSERT OR REPLACE INTO line VALUES (?, ?, ?)", rows)
+
+    def parent_of(self, entity: str, line: str) -> str | None:
+        """The document of this kind that a line was last known to stand in."""
+        found = self.db.execute("SELECT parent FROM line WHERE id = ? AND entity = ?", (line, entity)).fetchone()
+        return str(found[0]) if found else None
+
     def insert(self, entity: str, key: str, doc: Doc, stamp: int) -> bytes:
         """Add a record and return its JSON."""
         return self._put(self._inserts[entity], entity, key, doc, stamp)
@@ -239,6 +254,6 @@ class Store:
     def clear(self, tables: Sequence[str]) -> None:
         """Empty the records and the named further tables."""
         with self.transaction():
-            own = ["merged", "fulfillment", "application"]
+            own = ["merged", "fulfillment", "line", "application"]
             for table in [*(entity.name for entity in self.catalogue.roots), *own, *tables]:
                 self.db.execute(f"DELETE FROM {table}")

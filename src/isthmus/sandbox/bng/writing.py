@@ -192,6 +192,10 @@ class Writer:
             raw = self._store.insert(entity.name, key, doc, stamp)
         else:
             raw = self._store.update(entity.name, key, doc, stamp)
+        if entity.name in ("sales_order", "purchase_order"):
+            before = {item["LineItemID"] for item in old["LineItems"]} if old is not None else set()
+            added = [item["LineItemID"] for item in doc["LineItems"] if item["LineItemID"] not in before]
+            self._store.keep_lines(entity.name, key, added)
         self.counts[f"{entity.name}.{'created' if old is None else 'updated'}"] += 1
         if not self.quiet:
             for event_type in events_of(entity, doc, old):
