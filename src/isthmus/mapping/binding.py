@@ -217,11 +217,37 @@ class Binding:
         value = source.get(raw) if source is not None else None
         return self._explain("read", value, [(s.name, s.read, s.sees_empty) for s in self.reads], raw)
 
-    def explain_write(self, values: Mapping[str, Value], current: Mapping[str, Any]) -> FieldTrace:
-        """Run the writing chain once, keeping what every step did."""
+    def explain_write(self, values: Mapping[str, Value], current: Mapping[str, Any], *, new: bool) -> FieldTrace:
+        """Run the writing chain once, keeping what every step did; or say why the value is left out."""
+        given = self._given(values, current)
+        if new and self.default is not None and self._is_empty(given):
+            given = self.default
+        left_out = self._left_out(given, current, new)
+        if left_out:
+            return FieldTrace(
+                fields=self.fields,
+                paths=self.own_paths,
+                direction="write",
+                given=given,
+                steps=(),
+                problem=left_out,
+                skipped=True,
+            )
         chain = [(s.name, s.write, s.sees_empty) for s in self.writes if s.write is not None]
         chain += [(f"normalise: {s.name}", s.read, s.sees_empty) for s in self.normalise]
-        return self._explain("write", self._given(values, current), chain, current)
+        return self._explain("write", given, chain, current)
+
+    def _left_out(self, value: Any, current: Mapping[str, Any], new: bool) -> str:
+        """Why `write_into` would leave the value out, or nothing."""
+        if self.write_when is not None and not new and self.write_when({}, current) is not True:
+            return f"only written where {self.write_when.source}"
+        if not self._is_empty(value) or self.required:
+            return ""
+        if new:
+            return "empty, and a new record has nothing to empty"
+        if self.skip_empties:
+            return "empty, and emptying is left out"
+        return "empty, which is written by clearing" if self.clear is not None else ""
 
     def _explain(
         self, direction: Any, given: Any, chain: Sequence[tuple[str, StepFunction, bool]], record: Mapping[str, Any]

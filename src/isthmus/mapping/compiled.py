@@ -165,7 +165,11 @@ class CompiledMapping:
     ) -> list[FieldTrace]:
         """Per touched field, what every step made of the value on writing."""
         now = _EMPTY if current is None else current
-        return [binding.explain_write(values, now) for binding in self._touched(fields)]
+        written = {**now, **self.write(values, fields, current).values} if self._led else now
+        return [
+            binding.explain_write(values, written if binding in self._led else now, new=current is None)
+            for binding in self._touched(fields)
+        ]
 
     def _led_last(self, touched: list[Binding]) -> list[Binding]:
         """Those that look at what others write come behind the others."""

@@ -11,6 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from isthmus.errors import Misconfigured
+from isthmus.model.policy import Rule
+from isthmus.model.schema import FieldType
 
 StepSpec = str | dict[str, Any]
 
@@ -80,6 +82,16 @@ class Offer(_Part):
     label: str = Field(description="What people see.")
 
 
+class Extra(_Part):
+    """A canonical field of this pair's own, for custom fields of both systems."""
+
+    type: FieldType = Field(FieldType.STRING, description="Its type in the middle.")
+    label: str = Field("", description="What people see; default: its name.")
+    help: str = Field("", description="What it is for.")
+    rule: Rule = Field(Rule.NEWEST, description="Who wins when both sides changed it: left, right, newest or ask.")
+    scale: int | None = Field(None, ge=0, le=12, description="Decimal places.")
+
+
 class Mapping(_Part):
     """One system's form of one Entity."""
 
@@ -95,6 +107,9 @@ class Mapping(_Part):
     together: list[FieldMap] = Field(default_factory=list, description="Canonical fields that share raw paths.")
     offers: dict[str, Offer] = Field(
         default_factory=dict, description="Fields that can be made in the system for it, which work goes on without."
+    )
+    extra: dict[str, Extra] = Field(
+        default_factory=dict, description="Canonical fields of this pair's own; one of the two mappings declares them."
     )
     settings: dict[str, str] = Field(default_factory=dict, description="Settings it uses, each with its sentence.")
 

@@ -1,0 +1,69 @@
+"""Routes on Mappings: the transform catalogue, previews of records, custom fields."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.encoders import jsonable_encoder
+from pydantic import BaseModel, Field
+
+from isthmus.api.caller import Designer, Running, Viewer
+from isthmus.mapping.cel import FUNCTIONS
+from isthmus.mapping.transform import catalogue
+from isthmus.operate import customfields
+from isthmus.operate.preview import preview as previewed
+
+router = APIRouter(tags=["mappings"])
+
+
+class Chosen(BaseModel):
+    """Custom fields to be mapped."""
+
+    names: list[str] = Field(min_length=1, description="Names of what is offered.")
+
+
+@router.get("/mappings/transforms", summary="Every transform: label, help, options as JSON schema, examples.")
+async def transforms(caller: Viewer) -> list[dict[str, Any]]:
+    return [
+        {
+            **{name: getattr(one, name) for name in ("name", "label", "group", "help", "takes")},
+            "options": one.options,
+            "examples": [_example(example) for example in one.examples],
+        }
+        for one in catalogue()
+    ]
+
+
+def _example(example: Any) -> dict[str, Any]:
+    told = {name: getattr(example, name) for name in ("raw", "value", "options", "record", "problem", "one_way")}
+    back = example.raw if example.back is ... else example.back
+    found: dict[str, Any] = jsonable_encoder({**told, "back": back}, custom_encoder={float: repr})
+    return found
+
+
+@router.get("/mappings/functions", summary="Our functions in CEL expressions.")
+async def functions(caller: Viewer) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "takes": list(given), "gives": result, "help": told}
+        for name, (given, result, _, told) in FUNCTIONS.items()
+    ]
+
+
+@router.get("/pairs/{name}/preview/{entity}/{side}/{key}", summary="A record through its Mapping; writes nothing.")
+async def preview(
+    name: str, entity: str, side: Literal["left", "right"], key: str, runtime: Running, caller: Viewer
+) -> dict[str, Any]:
+    return (await previewed(runtime, name, entity, side, key)).as_dict()
+
+
+@router.get("/pairs/{name}/custom-fields/{entity}", summary="Custom fields of both systems that look the same.")
+async def offered(name: str, entity: str, runtime: Running, caller: Viewer) -> list[dict[str, Any]]:
+    return [asdict(one) for one in await customfields.offered(runtime, name, entity)]
+
+
+@router.post("/pairs/{name}/custom-fields/{entity}", summary="Map custom fields that are offered.")
+async def map_fields(name: str, entity: str, given: Chosen, runtime: Running, caller: Designer) -> dict[str, Any]:
+    mapped, version = await customfields.map_fields(runtime, name, entity, given.names, actor=caller.name)
+    return {"version": version, "mapped": [asdict(one) for one in mapped]}
