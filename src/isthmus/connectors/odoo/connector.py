@@ -10,8 +10,10 @@ from isthmus.connectors.odoo.changing import Changer
 from isthmus.connectors.odoo.creating import Creator
 from isthmus.connectors.odoo.external import ExternalIds
 from isthmus.connectors.odoo.fields import Fields
+from isthmus.connectors.odoo.hooks import Hooks
 from isthmus.connectors.odoo.identity import fingerprint
 from isthmus.connectors.odoo.natural import NaturalKeys
+from isthmus.connectors.odoo.paths import real
 from isthmus.connectors.odoo.reading import PAGE, Reader, value_domain
 from isthmus.connectors.odoo.settings import OdooSettings
 from isthmus.connectors.odoo.sources import Roots
@@ -27,10 +29,12 @@ from isthmus.sdk import (
     Connector,
     Create,
     Delete,
+    Delivery,
     EntitySchema,
     Everything,
     Failed,
     Finding,
+    HookStatus,
     IsthmusError,
     Misconfigured,
     Outcome,
@@ -40,6 +44,7 @@ from isthmus.sdk import (
     Services,
     Traits,
     Update,
+    WebhookRequest,
 )
 
 EXTERNAL_KEY = "@external_key"
@@ -70,6 +75,8 @@ class OdooConnector(Connector):
         self._updater = Updater(self.wire, self._fields, self._reader, resolver)
         self._roots = Roots(self.wire, self._fields)
         self._changer = Changer(self.wire, self._roots)
+        self._hooks = Hooks(self.wire, installation=services.installation, connection=services.connection)
+        self._used: dict[str, tuple[str, ...]] = {}
 
     @property
     def traits(self) -> Traits:
@@ -106,7 +113,9 @@ class OdooConnector(Connector):
         self, entity: str, selection: Selection, paths: Sequence[str], scope: Scope | None = None
     ) -> AsyncIterator[Sequence[Record]]:
         wanted = tuple(dict.fromkeys(paths))
-        await self._roots.learn(entity, [path for path in wanted if not path.startswith("@")])
+        await self._roots.learn(entity, real(wanted))
+        if len(wanted) > len(self._used.get(entity, ())):
+            self._used[entity] = tuple(real(wanted))
         domain = _domain(scope)
         if isinstance(selection, ByExternalKeys):
             async for page in self._by_external_keys(entity, selection, wanted, domain):
@@ -201,6 +210,23 @@ class OdooConnector(Connector):
 
     async def all_keys(self, entity: str, scope: Scope | None = None) -> Sequence[str]:
         return [str(one) for one in await self._reader.ids(entity, _domain(scope))]
+
+    def receive(self, request: WebhookRequest) -> Delivery:
+        return self._hooks.receive(request)
+
+    async def install_hooks(self, entities: Sequence[str], url: str) -> Sequence[HookStatus]:
+        self._hooks.uses(self._used)
+        done = await self._hooks.install(entities, url)
+        self._updater.forget_action()
+        return done
+
+    async def remove_hooks(self, url: str) -> None:
+        await self._hooks.remove(url)
+        self._updater.forget_action()
+
+    async def hooks(self, entities: Sequence[str], url: str) -> Sequence[HookStatus]:
+        self._hooks.uses(self._used)
+        return await self._hooks.status(entities, url)
 
     async def fingerprint(self) -> Mapping[str, Any]:
         return await fingerprint(self.wire)

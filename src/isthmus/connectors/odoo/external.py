@@ -9,7 +9,7 @@ from typing import Any
 
 from isthmus.connectors.odoo.fields import Fields
 from isthmus.connectors.odoo.wire import Wire
-from isthmus.sdk import InvalidRecord, IsthmusError, SchemaDrift
+from isthmus.sdk import InvalidRecord, IsthmusError, Misconfigured, SchemaDrift
 
 MODULE = "__isthmus__"
 """The namespace of our External IDs; no module can have this name, so no upgrade ever removes them."""
@@ -144,6 +144,8 @@ class ExternalIds:
             )
         except (SchemaDrift, InvalidRecord):
             return 0  # Odoo raises a ValueError for an External ID that does not exist
+        except Misconfigured:
+            return None  # an Odoo that does not answer this at all
         if not told or told[0] != model:
             return 0
         return int(told[1]) if told[1] else None

@@ -4,8 +4,8 @@ One call runs the server action (`ir.actions.server.run`) with the request in th
 `{"model": "res.partner", "items": [{"id": 7, "expect": {field: raw}, "values": {field: raw}}, ...]}` with raw values
 as `read` gives and `write` takes them. Each item is compared and written inside its own savepoint, all of them in
 one transaction. The action answers `{"type": "ir.actions.act_window_close", "isthmus": [{"id", "outcome", ...}]}`,
-one per item in their order; `outcome` is `ok`, `changed` (with `current`: raw values of the expected fields), `gone`
-or `refused` (with `message` and `name`, the exception's class).
+one per item in their order; `outcome` is `ok` (with the new `write_date`), `changed` (with `current`: raw values of
+the expected fields), `gone` or `refused` (with `message` and `name`, the exception's class).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class GuardedAnswer:
     current: Mapping[str, Any] = field(default_factory=dict)
     message: str = ""
     name: str = ""
+    write_date: str = ""
 
 
 async def find_action(wire: Wire) -> int | None:
@@ -48,7 +49,7 @@ async def find_action(wire: Wire) -> int | None:
     if wire.settings.guarded_write_action is not None:
         return wire.settings.guarded_write_action
     found = await find(wire, GUARDED_WRITE)
-    return None if found is None else found.id
+    return found.id if found else None
 
 
 async def guarded_write(
@@ -73,6 +74,7 @@ async def guarded_write(
             current=answer.get("current") or {},
             message=str(answer.get("message") or ""),
             name=str(answer.get("name") or ""),
+            write_date=str(answer.get("write_date") or ""),
         )
         for answer in answers
     ]

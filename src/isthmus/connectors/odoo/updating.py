@@ -51,6 +51,7 @@ class _Item:
     parts: Parts
     expect: Parts
     children: dict[Step, Row | None] = field(default_factory=dict)
+    written: str = ""
 
 
 class Updater:
@@ -68,6 +69,7 @@ class Updater:
     async def update(self, model: str, items: Sequence[Update]) -> list[Outcome]:
         """One outcome per item: Stale where the record is not as expected, Gone where it is not there."""
         outcomes: dict[int, Outcome] = {}
+        ready: list[_Item] = []
         try:
             ready = await self._ready(model, items, outcomes)
             if ready:
@@ -84,7 +86,8 @@ class Updater:
         except IsthmusError as error:
             missing = {n: Failed(error=error) for n in range(len(items)) if n not in outcomes}
             outcomes.update(missing)
-        return [outcomes.get(n, Written(key=item.key)) for n, item in enumerate(items)]
+        stamps = {item.index: item.written for item in ready if not item.parts.children}
+        return [outcomes.get(n) or _written(item.key, stamps.get(n, "")) for n, item in enumerate(items)]
 
     async def action(self) -> int | None:
         """The id of the guarded-write action, if an administrator installed it."""
@@ -187,6 +190,7 @@ class Updater:
             outcome = _outcome(described.name, item, answer)
             if outcome is not None:
                 outcomes[item.index] = outcome
+            item.written = answer.write_date
         return [item for item in items if item.index not in outcomes]
 
     async def _write_children(
@@ -213,6 +217,10 @@ class Updater:
                     fresh.append(Target(item.index, item.id, encoded(child, made)))
             outcomes.update(await self._writes.write(child.name, existing))
             outcomes.update(await self._writes.create(child.name, fresh))
+
+
+def _written(key: str, at: str) -> Written:
+    return Written(key=key, version=at or None, changed_at=codec.moment(at) if at else None)
 
 
 def _outcome(model: str, item: _Item, answer: GuardedAnswer) -> Outcome | None:
