@@ -182,7 +182,8 @@ def _store(env: Env, model: str, rows: Sequence[_Waiting]) -> list[int]:
         if target:
             if env.database.row(model, target) is None:
                 raise missing(model, target, env.uid)
-            crud.write(env, model, [target], row.values)
+            if not (known and known.get("noupdate") and env.context.get("mode") == "update"):
+                crud.write(env, model, [target], row.values)
             made[position] = target
         else:
             key: str | int = row.external_id or position
@@ -193,5 +194,5 @@ def _store(env: Env, model: str, rows: Sequence[_Waiting]) -> list[int]:
         for new_id, (row, positions) in zip(ids, fresh.values(), strict=True):
             made.update(dict.fromkeys(positions, new_id))
             if row.external_id:
-                naming.remember(env, row.external_id, model, new_id)
+                naming.remember(env, row.external_id, model, new_id, noupdate=bool(env.context.get("noupdate")))
     return [made[position] for position in range(len(rows))]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from . import crud, guarded_write
+from . import crud, domain, guarded_write, naming
 from .database import Row
 from .environment import Behaviour, Compute, Env, Values
 from .errors import ValidationError
@@ -161,8 +161,23 @@ class Rate(Behaviour):
     }
 
 
+def check_object_reference(records: Records, module: str, xml_id: str, raise_on_access_error: bool = False) -> Any:
+    """Return model and id of an external id, without any right on external ids; the id is False when out of reach."""
+    env = records.env
+    known = naming.lookup(env, f"{module}.{xml_id}")
+    if known is None:
+        raise ValueError(f"External ID not found in the system: {module}.{xml_id}")
+    found = domain.search(env, known["model"], [["id", "=", known["res_id"]]])
+    return [known["model"], found[0] if found else False]
+
+
+check_object_reference.model_level = True  # type: ignore[attr-defined]  # functions take any mark
+
+
 class ExternalIds(Behaviour):
     """ir.model.data: which record an external id names."""
+
+    methods = {"check_object_reference": check_object_reference}
 
     def defaults(self, env: Env) -> Values:
         return {"module": "", "noupdate": False}

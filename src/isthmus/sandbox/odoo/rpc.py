@@ -1,4 +1,4 @@
-"""Odoo's older protocols: JSON-RPC at /jsonrpc and XML-RPC at /xmlrpc/2/<service>, with a password or key per call."""
+"""Odoo's older protocols, JSON-RPC at /jsonrpc and XML-RPC at /xmlrpc/<service>, with a password or key per call."""
 
 from __future__ import annotations
 
@@ -48,15 +48,17 @@ def routes(sandbox: Sandbox) -> list[web.RouteDef]:
         return answer(envelope | ({} if result is None else {"result": result}))
 
     async def xml(request: web.Request) -> web.Response:
+        told = _fault if request.path.startswith("/xmlrpc/2/") else _named_fault
         try:
             params, method = xmlrpc.client.loads(await request.read())
             result = await _dispatch(sandbox, request.match_info["service"], method or "", params)
             text = xmlrpc.client.dumps((result,), methodresponse=True)
         except Exception as error:  # any error of a call is a fault, as in Odoo
-            text = xmlrpc.client.dumps(_fault(error), methodresponse=True)
+            text = xmlrpc.client.dumps(told(error), methodresponse=True)
         return web.Response(text=text.translate(_CONTROL), content_type="text/xml", charset="utf-8")
 
-    return [web.post("/jsonrpc", jsonrpc), web.post("/xmlrpc/2/{service}", xml)]
+    doors = ("/xmlrpc/{service}", "/xmlrpc/2/{service}")
+    return [web.post("/jsonrpc", jsonrpc), *(web.post(door, xml) for door in doors)]
 
 
 def _fault(error: Exception) -> xmlrpc.client.Fault:
@@ -67,6 +69,17 @@ def _fault(error: Exception) -> xmlrpc.client.Fault:
     if isinstance(error, OdooError):
         return xmlrpc.client.Fault(2, error.message)
     return xmlrpc.client.Fault(1, "".join(traceback.format_exception(error)))
+
+
+def _named_fault(error: Exception) -> xmlrpc.client.Fault:
+    """A fault of the older door: its code is a text that begins with the exception's name."""
+    if isinstance(error, AccessDenied):
+        return xmlrpc.client.Fault("AccessDenied", error.message)  # type: ignore[arg-type]  # Odoo sends text here
+    if isinstance(error, OdooError):
+        name = str(error_body(error)[1]["name"]).rpartition(".")[2]
+        known = name if name in ("MissingError", "AccessError") else "UserError"
+        return xmlrpc.client.Fault(f"warning -- {known}\n\n{error.message}", "")  # type: ignore[arg-type]  # likewise
+    return xmlrpc.client.Fault(str(error), "".join(traceback.format_exception(error)))  # type: ignore[arg-type]  # likewise
 
 
 async def _dispatch(sandbox: Sandbox, service: str, method: str, args: Sequence[Any]) -> Any:
