@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Stand-ins to
 _HOST = typer.Option("127.0.0.1", "--host", help="The address to listen on.")
 _DATA = typer.Option(None, "--data", help="The file that keeps everything; in memory without it.", dir_okay=False)
 _READY = typer.Option(False, "--print-ready", help="Print one line of JSON when it answers, and nothing else.")
-_ADMIN_KEY = typer.Option(None, "--admin-key", help="Opens the /sandbox switches; made up at every start when left out.")
+_ADMIN_KEY = typer.Option(None, "--admin-key", help="Opens the /sandbox switches; new at every start without.")
 
 
 @app.command()
@@ -29,7 +29,7 @@ def bng(
     port: int = typer.Option(8430, "--port", help="The port; 0 takes a free one."),
     data: Path | None = _DATA,
     client_id: str | None = typer.Option(None, "--client-id", help="The service account's id."),
-    client_secret: str | None = typer.Option(None, "--client-secret", help="Its secret; made up at every start when left out."),
+    client_secret: str | None = typer.Option(None, "--client-secret", help="Its secret; new at every start without."),
     webhook_secret: str | None = typer.Option(None, "--webhook-secret", help="Suggested to sign webhooks with."),
     admin_key: str | None = _ADMIN_KEY,
     print_ready: bool = _READY,
@@ -80,7 +80,9 @@ def odoo(
     data: Path | None = _DATA,
     database: str | None = typer.Option(None, "--database", help="The name of its database."),
     login: str | None = typer.Option(None, "--login", help="The integration user's login."),
-    api_key: str | None = typer.Option(None, "--api-key", help="The integration user's key; made up at every start when left out."),
+    api_key: str | None = typer.Option(
+        None, "--api-key", help="The integration user's key; new at every start without."
+    ),
     latency_ms: float = typer.Option(0.0, "--latency-ms", help="Added to every call, to imitate a real Odoo."),
     admin_key: str | None = _ADMIN_KEY,
     print_ready: bool = _READY,

@@ -22,9 +22,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--data", type=Path, help="SQLite file that keeps everything; in memory without it")
     parser.add_argument("--client-id", help="the service account's id")
-    parser.add_argument("--client-secret", help="the service account's secret; made up at every start when left out")
-    parser.add_argument("--admin-key", help="opens the sandbox's own /sandbox switches; made up at every start when left out")
-    parser.add_argument("--webhook-secret", help="the secret to register webhooks with; made up at every start when left out")
+    parser.add_argument("--client-secret", help="the service account's secret; new at every start without")
+    parser.add_argument("--admin-key", help="opens the sandbox's own /sandbox switches; new at every start without")
+    parser.add_argument("--webhook-secret", help="the secret to register webhooks with; new at every start without")
     parser.add_argument("--print-ready", action="store_true", help="print one JSON line when it answers")
     return parser.parse_args()
 
