@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
+from sqlalchemy import Connection
 
 from isthmus.api.caller import Operator, Running, Viewer
 from isthmus.operate import conflicts
@@ -17,7 +18,9 @@ router = APIRouter(prefix="/conflicts", tags=["conflicts"])
 class Choice(BaseModel):
     """Whose value stands in some Conflicts."""
 
-    numbers: list[int] = Field(description="Conflicts by number.")
+    numbers: list[int] = Field(default_factory=list, description="Conflicts by number.")
+    pair: str = Field("", description="All open Conflicts of this pair alike.")
+    field: str = Field("", description="With `pair`: only this field.")
     winner: Literal["left", "right"] = Field(description="Whose value stands.")
 
 
@@ -26,7 +29,15 @@ async def listing(pair: str, runtime: Running, caller: Viewer, state: str = "ope
     return await runtime.db.run(lambda conn: conflicts.listing(conn, pairs.get(conn, pair).id, state=state))
 
 
+@router.get("/{number}", summary="One Conflict whole.")
+async def show(number: int, runtime: Running, caller: Viewer) -> dict[str, Any]:
+    return await runtime.db.run(conflicts.show, number)
+
+
 @router.post("/settle", summary="Choose whose value stands; it is written at once.")
 async def settle(given: Choice, runtime: Running, caller: Operator) -> dict[str, int]:
-    done = await runtime.db.run(conflicts.settle, given.numbers, given.winner, runtime.wake, caller.name)
-    return {"settled": done}
+    def choose(conn: Connection) -> int:
+        ids = conflicts.chosen(conn, given.numbers, given.pair, given.field)
+        return conflicts.settle(conn, ids, given.winner, runtime.wake, caller.name)
+
+    return {"settled": await runtime.db.run(choose)}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from isthmus.api.caller import Admin, Running, Viewer
@@ -30,6 +30,18 @@ class NewSecrets(BaseModel):
     """Secrets to take the place of those in use."""
 
     secrets: dict[str, str] = Field(description="Name to value.")
+
+
+class Hooks(BaseModel):
+    """Where webhooks are to be sent."""
+
+    base_url: str = Field(description="Where the other system reaches this service.")
+    admin: dict[str, str] = Field(
+        default_factory=dict, description="Temporary administrator secrets; used once, never stored."
+    )
+
+
+_Entities = Annotated[list[str] | None, Query(description="Only these, with their fields; may be given several times.")]
 
 
 @router.get("", summary="List Connections; secrets are never shown.")
@@ -63,13 +75,20 @@ async def rotate(name: str, given: NewSecrets, runtime: Running, caller: Admin) 
     return [{k: v for k, v in asdict(f).items() if k != "facts"} for f in found]
 
 
+@router.post("/{name}/accept", summary="Take a copied or restored system as the one that is meant from now on.")
+async def accept(name: str, runtime: Running, caller: Admin) -> dict[str, str]:
+    await connections.accept(runtime, name, caller.name)
+    return {"accepted": name}
+
+
 @router.post("/{name}/hooks", summary="Register webhooks; repairs what is missing.")
-async def hooks(name: str, base_url: str, runtime: Running, caller: Admin) -> list[dict[str, Any]]:
-    return [asdict(h) for h in await connections.install_hooks(runtime, name, base_url)]
+async def hooks(name: str, given: Hooks, runtime: Running, caller: Admin) -> list[dict[str, Any]]:
+    admin = {n: Secret(v) for n, v in given.admin.items()}
+    return [asdict(h) for h in await connections.install_hooks(runtime, name, given.base_url, admin=admin or None)]
 
 
 @router.get("/{name}/entities", summary="What the system has: Entities, fields, counts.")
-async def discover(name: str, runtime: Running, caller: Viewer, entity: str = "") -> list[dict[str, Any]]:
+async def discover(name: str, runtime: Running, caller: Viewer, entity: _Entities = None) -> list[dict[str, Any]]:
     row = await runtime.db.run(stored.get, name)
     connector = await runtime.connector(row)
-    return [asdict(one) for one in await connector.describe([entity] if entity else None)]
+    return [asdict(one) for one in await connector.describe(entity or None)]

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
+from sqlalchemy import Connection
 
 from isthmus.api.caller import Operator, Running, Viewer
 from isthmus.model.entities import ENTITIES
@@ -18,7 +19,9 @@ router = APIRouter(prefix="/deadletters", tags=["dead letters"])
 class Numbers(BaseModel):
     """Some dead letters."""
 
-    numbers: list[int] = Field(description="Their numbers.")
+    numbers: list[int] = Field(default_factory=list, description="Their numbers.")
+    pair: str = Field("", description="All open ones of this pair.")
+    kind: str = Field("", description="With `pair`: only this kind.")
     why: str = Field("", description="The reason, for the audit log.")
 
 
@@ -73,9 +76,17 @@ async def edit(number: int, given: Edit, runtime: Running, caller: Operator) -> 
 
 @router.post("/retry", summary="Look at these records again.")
 async def retry(given: Numbers, runtime: Running, caller: Operator) -> dict[str, int]:
-    return {"retried": await runtime.db.run(deadletters.retry, given.numbers, runtime.wake, caller.name)}
+    def work(conn: Connection) -> int:
+        ids = deadletters.chosen(conn, given.numbers, given.pair, given.kind)
+        return deadletters.retry(conn, ids, runtime.wake, caller.name)
+
+    return {"retried": await runtime.db.run(work)}
 
 
 @router.post("/discard", summary="Close dead letters without passing their records.")
 async def discard(given: Numbers, runtime: Running, caller: Operator) -> dict[str, int]:
-    return {"discarded": await runtime.db.run(deadletters.discard, given.numbers, caller.name, given.why)}
+    def work(conn: Connection) -> int:
+        ids = deadletters.chosen(conn, given.numbers, given.pair, given.kind)
+        return deadletters.discard(conn, ids, caller.name, given.why)
+
+    return {"discarded": await runtime.db.run(work)}

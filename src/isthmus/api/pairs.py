@@ -33,6 +33,12 @@ class Files(BaseModel):
     files: dict[str, str] = Field(description="pair.yaml, mappings/*.yaml, rules/*.yaml, lookups/*.csv")
 
 
+class Entities(BaseModel):
+    """Which entities of the pair are meant."""
+
+    entities: list[str] = Field(default_factory=list, description="Only these entities; all without any.")
+
+
 class Resync(BaseModel):
     """Which records to look at again."""
 
@@ -85,6 +91,11 @@ async def apply(name: str, given: Files, runtime: Running, caller: Designer) -> 
     return {"id": pair_id, "version": version}
 
 
+@router.post("/diff", summary="What applying files would change, as a unified diff.")
+async def diff(given: Files, runtime: Running, caller: Viewer) -> dict[str, str]:
+    return {"diff": await runtime.db.run(pairs.diff, given.files)}
+
+
 @router.post("/{name}/pause", summary="Stop writing for this pair.")
 async def pause(name: str, runtime: Running, caller: Operator) -> dict[str, str]:
     row = await runtime.db.run(pairs.set_state, runtime, name, "paused", caller.name)
@@ -98,14 +109,14 @@ async def resume(name: str, runtime: Running, caller: Operator, allow: bool = Fa
 
 
 @router.post("/{name}/load/predict", summary="Predict an initial load; nothing is written.")
-async def predict(name: str, runtime: Running, caller: Operator) -> dict[str, Any]:
-    staged = await loads.stage(runtime, name, _quiet)
+async def predict(name: str, given: Entities, runtime: Running, caller: Operator) -> dict[str, Any]:
+    staged = await loads.stage(runtime, name, _quiet, given.entities)
     return {"load": staged.id, "predicted": staged.figures}
 
 
 @router.post("/{name}/load", summary="Carry out an initial load.")
-async def load(name: str, runtime: Running, caller: Designer) -> dict[str, Any]:
-    done = await loads.commit(runtime, name, _quiet)
+async def load(name: str, given: Entities, runtime: Running, caller: Designer) -> dict[str, Any]:
+    done = await loads.commit(runtime, name, _quiet, given.entities, actor=caller.name)
     return {"load": done.id, "predicted": done.figures, "done": done.done, "change_set": done.change_set}
 
 

@@ -65,17 +65,15 @@ def settle(
 ) -> None:
     """Choose whose value stands; it is written at once."""
     from isthmus.operate import conflicts
-    from isthmus.store import pairs
 
     if winner not in ("left", "right"):
         raise typer.BadParameter("say left or right")
+    if not number and not pair:
+        raise typer.BadParameter("name Conflicts by number, or give --all-of PAIR")
 
     async def work(runtime: Any) -> int:
         def choose(conn: Any) -> int:
-            ids = list(number or [])
-            if pair:
-                rows = conflicts.listing(conn, pairs.get(conn, pair).id, limit=100_000)
-                ids.extend(int(r["id"]) for r in rows if not field or r["field"] == field)
+            ids = conflicts.chosen(conn, number or [], pair, field)
             side: Any = winner
             return conflicts.settle(conn, ids, side, runtime.wake, actor())
 

@@ -144,14 +144,13 @@ def discard(
 
 def _on_many(number: list[int] | None, pair: str, kind: str, as_json: bool, verb: str, why: str = "") -> None:
     from isthmus.operate import deadletters
-    from isthmus.store import pairs
+
+    if not number and not pair:
+        raise typer.BadParameter("name dead letters by number, or give --all-of PAIR")
 
     async def work(runtime: Any) -> int:
         def change(conn: Any) -> int:
-            ids = list(number or [])
-            if pair:
-                pair_id = pairs.get(conn, pair).id
-                ids.extend(r["id"] for r in deadletters.listing(conn, pair_id, kind=kind or None, limit=100_000))
+            ids = deadletters.chosen(conn, number or [], pair, kind)
             if verb == "retried":
                 return deadletters.retry(conn, ids, runtime.wake, actor())
             return deadletters.discard(conn, ids, actor(), why)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from isthmus.errors import Misconfigured
 from isthmus.model.policy import Side
-from isthmus.store import auditlog, changes
+from isthmus.store import auditlog, changes, pairs
 from isthmus.sync.inbox import Wake
 
 
@@ -32,6 +32,14 @@ def show(conn: Connection, number: int) -> dict[str, Any]:
             hint="`isthmus conflicts list PAIR` shows the open ones.",
         )
     return dict(row._mapping)
+
+
+def chosen(conn: Connection, numbers: Sequence[int], pair: str, field: str) -> list[int]:
+    """Conflicts by number, or every open one of a pair (of one field, if named)."""
+    if not pair:
+        return list(numbers)
+    rows = listing(conn, pairs.get(conn, pair).id, limit=100_000)
+    return [*numbers, *(int(r["id"]) for r in rows if not field or r["field"] == field)]
 
 
 def settle(conn: Connection, conflict_ids: Sequence[int], winner: Side, wake: Wake, actor: str) -> int:

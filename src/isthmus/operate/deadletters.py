@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from isthmus.errors import InvalidRecord, Misconfigured
-from isthmus.store import auditlog, changes
+from isthmus.store import auditlog, changes, pairs
 from isthmus.sync.inbox import Wake
 
 
@@ -37,6 +37,14 @@ def listing(
         wheres.append("id < :before")
     sql = f"select * from dead_letter where {' and '.join(wheres)} order by id desc limit :limit"
     return [dict(row._mapping) for row in conn.execute(text(sql), given)]
+
+
+def chosen(conn: Connection, numbers: Sequence[int], pair: str, kind: str) -> list[int]:
+    """Dead letters by number, or every open one of a pair (of one kind, if named)."""
+    if not pair:
+        return list(numbers)
+    rows = listing(conn, pairs.get(conn, pair).id, kind=kind or None, limit=100_000)
+    return [*numbers, *(int(row["id"]) for row in rows)]
 
 
 def groups(conn: Connection, pair_id: int) -> list[dict[str, Any]]:
