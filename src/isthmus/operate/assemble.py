@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from isthmus.errors import Misconfigured
 from isthmus.mapping.compiled import CompiledMapping, compile_mapping, load_mapping
+from isthmus.mapping.custom import extended
 from isthmus.mapping.lookups import Lookups
 from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.mapping.rules import Rule, load_rules
@@ -104,7 +105,7 @@ class Assembler:
             settings=file.settings,
         )
         for name in _in_order(file):
-            entity, canonical = file.entities[name], _canonical(name)
+            entity, canonical = file.entities[name], extended(_canonical(name), mappings[name])
             sides = {
                 side: self._side(
                     side, getattr(entity, side), mappings[name][n], canonical, known[side], connectors, file

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from isthmus.errors import Misconfigured, SafetyLimit
-from isthmus.operate import folder
+from isthmus.operate import folder, lookups
 from isthmus.operate.assemble import parse_pair, template
 from isthmus.operate.runtime import Runtime
 from isthmus.store import auditlog, connections, pairs
@@ -20,7 +20,7 @@ async def add(
 ) -> tuple[int, int]:
     """A new pair from a template that ships; checked against both systems before it is stored."""
     body = template("pairs", shipped).replace("${pair}", name).replace("${left}", left).replace("${right}", right)
-    files = {"pair.yaml": body.replace("${environment}", environment)}
+    files = {"pair.yaml": body.replace("${environment}", environment), **lookups.shipped()}
     return await apply(runtime, files, actor=actor, name=name)
 
 
