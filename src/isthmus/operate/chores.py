@@ -83,7 +83,9 @@ async def check_hooks(runtime: Runtime) -> None:
         try:
             connector = await runtime.connector(row)
             url = await logins.hook_url(runtime, row, str(kept["base_url"]))
-            entities = await runtime.db.run(logins.entities_of, row.id)
+            paths = await runtime.db.run(logins.paths_of, row.id)
+            entities = sorted(paths)
+            connector.uses(paths)
             found = await connector.hooks(entities, url)
             if any(not h.installed for h in found):
                 found = await connector.install_hooks(entities, url)

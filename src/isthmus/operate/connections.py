@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets as random_secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from isthmus.errors import IsthmusError, Misconfigured
+from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.model.secret import Secret
 from isthmus.operate.assemble import mapping_file, parse_pair
 from isthmus.operate.runtime import Runtime, system_settings
@@ -144,17 +145,20 @@ async def install_hooks(
     """Register webhooks of a Connection for every Entity its pairs use. `admin` secrets are used once, never stored."""
     row = await runtime.db.run(connections.get, name)
     connector = await runtime.connector(row)
-    entities = await runtime.db.run(entities_of, row.id)
+    paths = await runtime.db.run(paths_of, row.id)
+    entities = sorted(paths)
     url = await hook_url(runtime, row, base_url)
     if admin:
         kind = find(row.kind)
         stored = await runtime.db.run(open_secrets, runtime.keys, row.id)
         own = kind.make(system_settings(row.settings), _known(kind, {**stored, **admin}), await runtime.services(row))
+        own.uses(paths)
         try:
             found = await own.install_hooks(entities, url)
         finally:
             await own.close()
     else:
+        connector.uses(paths)
         found = await connector.install_hooks(entities, url)
     standing = {h.entity: h.installed for h in found}
     await runtime.db.run(keep_hook_state, row.id, {"base_url": base_url, "standing": standing})
@@ -186,16 +190,36 @@ async def hook_url(runtime: Runtime, row: Any, base_url: str) -> str:
 
 def entities_of(conn: Connection, connection_id: int) -> list[str]:
     """System entities that the pairs of a Connection use, from their Mappings."""
-    found: set[str] = set()
+    return sorted(paths_of(conn, connection_id))
+
+
+def paths_of(conn: Connection, connection_id: int) -> dict[str, list[str]]:
+    """The paths of each system entity that the pairs of a Connection map or filter by, known there or not."""
+    found: dict[str, set[str]] = {}
     for pair in pairs.listing(conn):
         files = pairs.files(conn, pair.id, pair.version)
-        file = parse_pair(files["pair.yaml"])
-        for entity in file.entities.values():
-            if pair.left_id == connection_id:
-                found.add(mapping_file(files, entity.left.mapping).system_entity)
-            if pair.right_id == connection_id:
-                found.add(mapping_file(files, entity.right.mapping).system_entity)
-    return sorted(found)
+        for entity in parse_pair(files["pair.yaml"]).entities.values():
+            for side, told in ((pair.left_id, entity.left), (pair.right_id, entity.right)):
+                if side == connection_id:
+                    mapping = mapping_file(files, told.mapping)
+                    scope = mapping.scope if told.scope is None else told.scope
+                    found.setdefault(mapping.system_entity, set()).update(_mapped(mapping), _filtered(scope))
+    return {entity: sorted(paths) for entity, paths in found.items()}
+
+
+def _mapped(mapping: MappingFile) -> Iterator[str]:
+    for field in (*mapping.fields.values(), *mapping.together):
+        instead = (field.instead.when, field.instead.from_) if field.instead else ()
+        for told in (field.from_, *instead):
+            yield from told.values() if isinstance(told, dict) else [told] if told else []
+
+
+def _filtered(scope: Any) -> list[str]:
+    """What a filter looks at: the names of a mapping, the first word of each term of a domain."""
+    if isinstance(scope, Mapping):
+        return [str(name) for name in scope]
+    terms = scope if isinstance(scope, list | tuple) else ()
+    return [str(term[0]) for term in terms if isinstance(term, list | tuple) and len(term) == 3]
 
 
 def _known(kind: ConnectorKind, given: Mapping[str, Secret]) -> dict[str, Secret]:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, Misconfigured
 from isthmus.model.schema import EntitySchema
+from isthmus.model.secret import Secret
 
 Scope = Any
 """A connector-native filter as plain data: an Odoo domain, a dict of query parameters."""
@@ -298,6 +299,9 @@ class Connector(ABC):
         """Verify a webhook delivery and say what it hints at; raises AuthFailed when it is not genuine."""
         raise NotImplementedError(f"{self.key} sends no webhooks")
 
+    def uses(self, paths: Mapping[str, Sequence[str]]) -> None:
+        """Told before hooks are installed or looked at: which paths of each Entity are mapped, so only those tell."""
+
     async def install_hooks(self, entities: Sequence[str], url: str) -> Sequence[HookStatus]:
         """Register (or repair) webhooks to `url`; idempotent."""
         return []
@@ -308,6 +312,20 @@ class Connector(ABC):
     async def hooks(self, entities: Sequence[str], url: str) -> Sequence[HookStatus]:
         """How the registrations stand now."""
         return []
+
+    async def renew(self, proof: Mapping[str, Secret]) -> Mapping[str, Secret]:
+        """New secrets made at the other side; ours go on working. Raises Misconfigured with the steps where it cannot.
+
+        `proof` is what that system wants to see once, like the password of our login; it is stored nowhere.
+        """
+        raise Misconfigured(
+            f"renewing the secrets of this {self.key} connection: it cannot make new ones by itself",
+            hint="Make them in that system, then give them: `isthmus connection rotate NAME --secret name=value`.",
+        )
+
+    async def retire(self, proof: Mapping[str, Secret]) -> str:
+        """Make our own secrets worthless at the other side once newer ones are in use; says what is left to do."""
+        return "The old secrets were not revoked: do that in that system."
 
     async def fingerprint(self) -> Mapping[str, Any]:
         """What tells this very database from a copy or an older restore of it (see DESIGN 5, restored systems)."""

@@ -76,7 +76,6 @@ class OdooConnector(Connector):
         self._roots = Roots(self.wire, self._fields)
         self._changer = Changer(self.wire, self._roots)
         self._hooks = Hooks(self.wire, installation=services.installation, connection=services.connection)
-        self._used: dict[str, tuple[str, ...]] = {}
 
     @property
     def traits(self) -> Traits:
@@ -114,8 +113,6 @@ class OdooConnector(Connector):
     ) -> AsyncIterator[Sequence[Record]]:
         wanted = tuple(dict.fromkeys(paths))
         await self._roots.learn(entity, real(wanted))
-        if len(wanted) > len(self._used.get(entity, ())):
-            self._used[entity] = tuple(real(wanted))
         domain = _domain(scope)
         if isinstance(selection, ByExternalKeys):
             async for page in self._by_external_keys(entity, selection, wanted, domain):
@@ -214,8 +211,10 @@ class OdooConnector(Connector):
     def receive(self, request: WebhookRequest) -> Delivery:
         return self._hooks.receive(request)
 
+    def uses(self, paths: Mapping[str, Sequence[str]]) -> None:
+        self._hooks.uses(paths)
+
     async def install_hooks(self, entities: Sequence[str], url: str) -> Sequence[HookStatus]:
-        self._hooks.uses(self._used)
         done = await self._hooks.install(entities, url)
         self._updater.forget_action()
         return done
@@ -225,7 +224,6 @@ class OdooConnector(Connector):
         self._updater.forget_action()
 
     async def hooks(self, entities: Sequence[str], url: str) -> Sequence[HookStatus]:
-        self._hooks.uses(self._used)
         return await self._hooks.status(entities, url)
 
     async def fingerprint(self) -> Mapping[str, Any]:

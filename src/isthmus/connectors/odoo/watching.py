@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,8 +136,3 @@ def _plain_fields(spec: Spec) -> list[str]:
 
 def _stored(spec: Spec, name: str) -> bool:
     return name != "id" and bool(spec.get(name, {}).get("store"))
-
-
-def fields_named(domain: Iterable[Any]) -> list[str]:
-    """The fields that a domain looks at: a record that enters or leaves the scope is worth a look."""
-    return [str(term[0]) for term in domain if isinstance(term, list | tuple) and len(term) == 3]
