@@ -11,7 +11,10 @@ from isthmus.sync.match import Candidate, Match, match
 ENTITY = CanonicalEntity(
     name="customer",
     label="Customer",
-    fields={n: CanonicalField(name=n, type=FieldType.STRING) for n in ("name", "tax_id", "sku", "email")},
+    fields={
+        **{n: CanonicalField(name=n, type=FieldType.STRING) for n in ("name", "tax_id", "sku", "email")},
+        "parent": CanonicalField(name="parent", type=FieldType.REFERENCE, target="customer"),
+    },
     match=(
         MatchKey(field="tax_id", normalise="vat"),
         MatchKey(field="sku"),
@@ -72,3 +75,15 @@ def test_a_record_whose_key_is_linked_elsewhere_is_held_not_created_twice() -> N
 
 def test_nothing_shared_means_none() -> None:
     assert find({"name": "Acme", "tax_id": "X1"}, other("7", name="Other", tax_id="Y9")).verdict == "none"
+
+
+def test_a_contact_that_carries_its_companys_tax_id_is_not_taken_for_the_company() -> None:
+    company = other("7", name="Acme", tax_id="X1", linked=True)
+    found = find({"name": "Ann", "tax_id": "X1", "parent": 3}, company)
+    assert found.verdict == "none"
+
+
+def test_a_company_is_found_by_its_tax_id_though_its_contacts_carry_it_too() -> None:
+    contact = Candidate(key="8", values={"name": "Ann", "tax_id": "X1", "parent": 3})
+    found = find({"name": "Acme", "tax_id": "X1"}, other("7", tax_id="X1"), contact)
+    assert (found.verdict, found.key) == ("certain", "7")

@@ -149,3 +149,25 @@ def choices(conn: Connection, link_ids: Sequence[int]) -> dict[int, dict[str, st
     for row in conn.execute(text(sql), {"ids": list(link_ids)}):
         out.setdefault(int(row.link_id), {})[str(row.field)] = row.choice
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a person: (entity, side, key) of open dead letters, (Link id, field) of open Conflicts."""
+
+    held: frozenset[tuple[str, str, str | None]]
+    disputed: frozenset[tuple[int, str]]
+
+
+def waiting(conn: Connection, pair_id: int) -> Waiting:
+    """Everything of a pair that waits for a person now."""
+    given = {"pair_id": pair_id}
+    held = conn.execute(
+        text("select entity, side, key from dead_letter where pair_id = :pair_id and state = 'open'"), given
+    )
+    disputed = conn.execute(
+        text("select link_id, field from conflict where pair_id = :pair_id and state <> 'closed'"), given
+    )
+    return Waiting(
+        frozenset((r.entity, r.side, r.key) for r in held), frozenset((int(r.link_id), r.field) for r in disputed)
+    )

@@ -16,7 +16,7 @@ from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import ByExternalKeys, ByKeys, ByValues, Record, Selection
 from isthmus.store import letters, links
 from isthmus.store.database import Database
-from isthmus.sync.match import Candidate, Match, key_forms, key_value, match
+from isthmus.sync.match import Candidate, Match, is_root, key_forms, match, strong_keys
 from isthmus.sync.pair import EntityBinding, SideBinding
 from isthmus.sync.work import Change, Item, Link, Seen
 
@@ -175,7 +175,8 @@ class Gatherer:
             path = side.mapping.key_paths.get(key.field)
             if path is None or (strong_only and not key.strong):
                 continue
-            wanted = sorted({form for r in records for form in key_forms(key, r)})
+            own = records if not key.strong else [r for r in records if is_root(entity.canonical, r)]
+            wanted = sorted({form for r in own for form in key_forms(key, r)})
             if wanted:
                 found.update(await read_all(side, ByValues(path, wanted), side.mapping.paths))
         taken = await self._db.run(links.linked_keys, entity.pair_id, [entity.name], side.side, list(found))
@@ -319,10 +320,8 @@ def _link_rows(
 
 
 def _share_strong(entity: EntityBinding, mine: Mapping[str, Value], theirs: Mapping[str, Value]) -> bool:
-    return any(
-        key.strong and (value := key_value(key, mine)) is not None and value == key_value(key, theirs)
-        for key in entity.canonical.match
-    )
+    other_keys = strong_keys(entity.canonical, theirs)
+    return any(other_keys.get(name) == value for name, value in strong_keys(entity.canonical, mine).items())
 
 
 def _adopt_by_external_key(item: Item, side: Side, source_key: str, owner: Any) -> None:

@@ -63,8 +63,18 @@ def key_forms(key: MatchKey, values: Mapping[str, Value]) -> set[str]:
     return {str(values[key.field]), value, value.upper()} if value else set()
 
 
+def is_root(entity: CanonicalEntity, values: Mapping[str, Value]) -> bool:
+    """Whether the record stands for itself: one that belongs to another of its kind repeats that one's keys."""
+    above = [name for name, target in entity.references().items() if target == entity.name]
+    return all(is_empty(values.get(name)) for name in above)
+
+
 def strong_keys(entity: CanonicalEntity, values: Mapping[str, Value]) -> dict[str, str]:
-    """Every strong match key the record carries, in comparable form."""
+    """Every strong match key that is the record's own, in comparable form: a contact carries its company's tax id,
+    which says nothing about who the contact is.
+    """
+    if not is_root(entity, values):
+        return {}
     found = ((key.field, key_value(key, values)) for key in entity.match if key.strong)
     return {name: value for name, value in found if value}
 

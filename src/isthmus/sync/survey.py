@@ -18,7 +18,7 @@ from isthmus.sdk.connector import ByKeys, Everything, Record
 from isthmus.store import letters
 from isthmus.store.database import Database
 from isthmus.sync.gather import EXTERNAL_KEY_PATH, Gatherer, display_name, link_of, read_all
-from isthmus.sync.match import Candidate, Match, key_value, match
+from isthmus.sync.match import Candidate, Match, is_root, key_value, match
 from isthmus.sync.pair import EntityBinding, SideBinding
 from isthmus.sync.work import Item, Link, Seen
 
@@ -204,8 +204,9 @@ class _Index:
         self._by_value: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for key, values in records.items():
+            root = is_root(entity, values)
             for match_key in entity.match:
-                value = key_value(match_key, values)
+                value = key_value(match_key, values) if root or not match_key.strong else None
                 if value is not None:
                     self._by_value[match_key.field, value].append(key)
             block = _name_block(values)
@@ -214,8 +215,9 @@ class _Index:
 
     def sharing(self, values: Mapping[str, Value], *, strong_only: bool = False) -> list[str]:
         found: dict[str, None] = {}
+        root = is_root(self._entity, values)
         for match_key in self._entity.match:
-            if strong_only and not match_key.strong:
+            if match_key.strong < strong_only or (match_key.strong and not root):
                 continue
             value = key_value(match_key, values)
             if value is not None:
