@@ -53,7 +53,7 @@ def _quiet(entity: str, stage: str, done: int, total: int | None) -> None:
     """Progress of work behind the API is read from status."""
 
 
-@router.get("", summary="List pairs.")
+@router.get("", summary="List pairs with their state.")
 async def listing(runtime: Running, caller: Viewer) -> list[dict[str, Any]]:
     rows = await runtime.db.run(stored.listing)
     names = ("id", "name", "left_name", "right_name", "environment", "state", "state_reason", "version")

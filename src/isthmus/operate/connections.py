@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets as random_secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -14,7 +15,7 @@ from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.model.secret import Secret
 from isthmus.operate.assemble import mapping_file, parse_pair
 from isthmus.operate.runtime import Runtime, system_settings
-from isthmus.operate.secrets import open_secrets
+from isthmus.operate.secrets import ProvingTokens, open_secrets
 from isthmus.sdk.connector import Finding, HookStatus
 from isthmus.sdk.registry import ConnectorKind, find
 from isthmus.store import auditlog, connections, pairs, secrets
@@ -75,7 +76,11 @@ async def rotate(runtime: Runtime, name: str, given: Mapping[str, Secret], actor
             hint=f"Its secrets are: {', '.join(kind.secret_names())}.",
         )
     before = await runtime.db.run(open_secrets, runtime.keys, row.id)
-    candidate = kind.make(system_settings(row.settings), _known(kind, {**before, **given}), await runtime.services(row))
+    services = await runtime.services(row)
+    proving = ProvingTokens(services.tokens)
+    candidate = kind.make(
+        system_settings(row.settings), _known(kind, {**before, **given}), replace(services, tokens=proving)
+    )
     try:
         findings = list(await candidate.check())
     finally:
@@ -104,6 +109,8 @@ async def rotate(runtime: Runtime, name: str, given: Mapping[str, Secret], actor
         auditlog.append(conn, [entry])
 
     await runtime.db.run(work)
+    for token, value in proving.kept.items():
+        await services.tokens.save(token, value)
     return findings
 
 

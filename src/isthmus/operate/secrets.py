@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import psycopg
 from sqlalchemy import Connection
 
 from isthmus.model.secret import Secret
-from isthmus.sdk.tokens import Token
+from isthmus.sdk.tokens import MemoryTokenStore, Token, TokenStore
 from isthmus.security.vault import KeyRing
 from isthmus.store import secrets
 from isthmus.store.database import Database
@@ -23,6 +24,31 @@ def open_secrets(conn: Connection, keys: KeyRing, connection_id: int) -> dict[st
     """The secrets a connector is made with; renewed access tokens are not among them."""
     found = secrets.get_all(conn, keys, connection_id)
     return {name: value for name, value in found.items() if not name.startswith(TOKEN_PREFIX)}
+
+
+class ProvingTokens(MemoryTokenStore):
+    """Tokens while new secrets are proven: none that the old secrets got may pass for a proof.
+
+    A refresh token is carried over, since only a person could get another one; `kept` is what was got meanwhile.
+    """
+
+    def __init__(self, stored: TokenStore) -> None:
+        super().__init__()
+        self._stored = stored
+        self.kept: dict[str, Token] = {}
+
+    async def load(self, name: str) -> Token | None:
+        """What was got during the proof, else the stored refresh token beside an access token that has ended."""
+        if name in self.kept:
+            return self.kept[name]
+        before = await self._stored.load(name)
+        if before is None or before.refresh is None:
+            return None
+        return replace(before, access=Secret(""), expires_at=datetime.min.replace(tzinfo=UTC))
+
+    async def save(self, name: str, token: Token) -> None:
+        """Keep a token for as long as the proof takes."""
+        self.kept[name] = token
 
 
 class SecretTokens:
