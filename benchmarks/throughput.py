@@ -1,0 +1,229 @@
+"""Initial load of customers between BNG and a real Odoo 19, against a hand-written script, in turns.
+
+python benchmarks/throughput.py --direction to-odoo|to-bng [--records 10000] [--runs 5] [--quick]
+
+The reference first finds its own best batch and number of callers on a part of the records. Then both load the same
+records into empty systems, in turns; the outcome of each pair of runs is compared value by value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import handwritten
+from handwritten import FIELDS, Bng, Odoo
+from harness import installation, say
+
+ROOT = Path(__file__).parent.parent
+RIG = ROOT / "tools" / "odoo" / "rig.py"
+
+
+def rig(*words: str) -> dict[str, Any]:
+    """One command of the Odoo rig."""
+    done = subprocess.run([sys.executable, str(RIG), *words, "--json"], capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+@contextmanager
+def odoo_database(name: str) -> Iterator[Odoo]:
+    """A clean database of the real Odoo, dropped afterwards."""
+    rig("drop", name)
+    told = rig("fresh", name)
+    try:
+        yield Odoo(told["url"], name, told["api_key"])
+    finally:
+        rig("drop", name)
+
+
+@contextmanager
+def bng_sandbox() -> Iterator[tuple[Bng, str]]:
+    """A BNG sandbox of its own process, and the key to its switches."""
+    command = [sys.executable, "-m", "isthmus.sandbox.bng", "--print-ready"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        yield Bng(told["url"], told["client_id"], told["client_secret"]), told["admin_key"]
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def switch(bng: Bng, admin_key: str, verb: str, told: dict[str, Any]) -> Any:
+    """Turn a switch of the sandbox."""
+    request = urllib.request.Request(
+        f"{bng.url}/sandbox/{verb}",
+        data=json.dumps(told).encode(),
+        headers={"Authorization": f"Bearer {admin_key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return json.load(answer)
+
+
+def customers(count: int) -> list[dict[str, Any]]:
+    """Customers as BNG has them; every one differs."""
+    places = [("Springfield", "IL", "62701"), ("Austin", "TX", "73301"), ("Portland", "OR", "97035")]
+    out = []
+    for n in range(count):
+        city, state, code = places[n % len(places)]
+        out.append(
+            {
+                "ExternalID": f"seed-{n}", "CompanyName": f"Company {n:05d} of {city}",
+                "Email": f"office{n}@company{n}.example", "Phone": f"+1512555{n % 10000:04d}",
+                "Website": f"http://www.company{n}.example", "TaxID": f"{100000000 + n}", "Status": "Active",
+                "Notes": "hello",
+                "BillingAddress": {
+                    "Line1": f"{n} Main Street", "Line2": f"Suite {n % 90}", "City": city, "State": state,
+                    "PostalCode": code, "CountryCode": "US",
+                },
+            }
+        )  # fmt: skip
+    return out
+
+
+async def in_odoo(odoo: Odoo) -> list[tuple[Any, ...]]:
+    """What Odoo has now, comparable between runs."""
+    async with aiohttp.ClientSession() as http:
+        rows = await odoo.call(
+            http, "res.partner", "search_read", fields=list(FIELDS), load="",
+            domain=[["email", "like", "office%@company%"]],
+        )  # fmt: skip
+    return sorted(tuple(row[name] for name in FIELDS) for row in rows)
+
+
+def in_bng(bng: Bng, admin_key: str) -> list[str]:
+    """What BNG has now, comparable between runs."""
+    kept = ("CompanyName", "Email", "Phone", "Website", "TaxID", "Status", "BillingAddress")
+    request = urllib.request.Request(
+        f"{bng.url}/sandbox/snapshot?entities=customer", headers={"Authorization": f"Bearer {admin_key}"}
+    )
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        rows = json.load(answer)["customer"]
+    plain = [{name: row.get(name) for name in kept} for row in rows]
+    for row in plain:
+        row["BillingAddress"] = {k: v for k, v in (row["BillingAddress"] or {}).items() if v}
+    return sorted(json.dumps(row, sort_keys=True) for row in plain)
+
+
+@contextmanager
+def ours(odoo: Odoo, bng: Bng) -> Iterator[Any]:
+    """An installation with both connections and a pair of customers; yields what loads it and returns the seconds."""
+    with installation() as home:
+        home.run("connection", "add", "odoo", "--kind", "odoo", "--url", odoo.url, "--set", f"database={odoo.database}",
+                 "--set", "allow_loopback=true", "--secret", f"api_key={odoo.key}", "--no-check")  # fmt: skip
+        home.run("connection", "add", "bng", "--kind", "bng", "--url", bng.url, "--set", f"client_id={bng.client_id}",
+                 "--set", "allow_loopback=true", "--set", "calls_per_second=0",
+                 "--secret", f"client_secret={bng.client_secret}", "--no-check")  # fmt: skip
+        home.run("pair", "add", "main", "--left", "odoo", "--right", "bng")
+
+        def load() -> tuple[float, dict[str, Any]]:
+            started = time.perf_counter()
+            done = home.run("load", "main", "--entity", "customer", "--yes")
+            return time.perf_counter() - started, done["done"]["customer"]
+
+        yield load
+
+
+def best_of_reference(given: argparse.Namespace, bng: Bng) -> tuple[int, int, dict[str, float]]:
+    """The batch and number of callers that serve the reference best, on a part of the records."""
+    sizes = [(b, c) for b in (100, 500, 1000) for c in (1, 2, 4)]
+    rates: dict[str, float] = {}
+    part = min(2000, given.records)
+    for batch, callers in [(500, 2)] if given.quick else sizes:
+        with odoo_database("bench_reference") as odoo:
+            started = time.perf_counter()
+            asyncio.run(handwritten.to_odoo(bng, odoo, batch=batch, callers=callers, most=part))
+            rates[f"{batch}x{callers}"] = round(part / (time.perf_counter() - started), 1)
+    batch, callers = (int(x) for x in max(rates, key=lambda name: rates[name]).split("x"))
+    return batch, callers, rates
+
+
+def load_odoo(given: argparse.Namespace) -> dict[str, Any]:
+    """BNG customers into Odoo."""
+    reference: list[float] = []
+    mine: list[float] = []
+    with bng_sandbox() as (bng, admin_key):
+        switch(bng, admin_key, "seed", {"entity": "customer", "records": customers(given.records)})
+        batch, callers, tried = best_of_reference(given, bng)
+        for _ in range(given.runs):
+            with odoo_database("bench_reference") as odoo:
+                started = time.perf_counter()
+                asyncio.run(handwritten.to_odoo(bng, odoo, batch=batch, callers=callers))
+                reference.append(time.perf_counter() - started)
+                wanted = asyncio.run(in_odoo(odoo))
+            with odoo_database("bench_ours") as odoo, ours(odoo, bng) as load:
+                seconds, done = load()
+                mine.append(seconds)
+                found = asyncio.run(in_odoo(odoo))
+            assert len(wanted) == given.records, f"the reference wrote {len(wanted)}"
+            assert found == wanted, (
+                f"they differ: {done} {next(p for p in zip(found, wanted, strict=False) if p[0] != p[1])}"
+            )
+    return figures(given, reference, mine) | {"reference_batch": batch, "reference_callers": callers, "tried": tried}
+
+
+def load_bng(given: argparse.Namespace) -> dict[str, Any]:
+    """Odoo contacts into BNG."""
+    reference: list[float] = []
+    mine: list[float] = []
+    with odoo_database("bench_source") as odoo:
+        with bng_sandbox() as (bng, admin_key):
+            switch(bng, admin_key, "seed", {"entity": "customer", "records": customers(given.records)})
+            asyncio.run(handwritten.to_odoo(bng, odoo, batch=500, callers=2))
+        for _ in range(given.runs):
+            with bng_sandbox() as (bng, admin_key):
+                started = time.perf_counter()
+                asyncio.run(handwritten.to_bng(odoo, bng, batch=100, callers=2))
+                reference.append(time.perf_counter() - started)
+                wanted = [row for row in in_bng(bng, admin_key) if "@company" in row]
+            with bng_sandbox() as (bng, admin_key), ours(odoo, bng) as load:
+                seconds, done = load()
+                mine.append(seconds)
+                found = [row for row in in_bng(bng, admin_key) if "@company" in row]
+            assert len(wanted) == given.records, f"the reference wrote {len(wanted)}"
+            assert found == wanted, (
+                f"they differ: {done} {next(p for p in zip(found, wanted, strict=False) if p[0] != p[1])}"
+            )
+    return figures(given, reference, mine)
+
+
+def figures(given: argparse.Namespace, reference: list[float], mine: list[float]) -> dict[str, Any]:
+    """Medians and their ratio: 1 is as fast as the reference, more is faster."""
+    theirs, own = statistics.median(reference), statistics.median(mine)
+    return {
+        "records": given.records,
+        "runs": given.runs,
+        "reference_per_second": round(given.records / theirs, 1),
+        "isthmus_per_second": round(given.records / own, 1),
+        "ratio": round(theirs / own, 3),
+        "reference_seconds": [round(s, 1) for s in reference],
+        "isthmus_seconds": [round(s, 1) for s in mine],
+    }
+
+
+def main() -> None:
+    """Run it and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--direction", choices=("to-odoo", "to-bng"), required=True)
+    parser.add_argument("--records", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="do not look for the reference's best batch")
+    given = parser.parse_args()
+    rig("up")
+    say(f"throughput {given.direction}", load_odoo(given) if given.direction == "to-odoo" else load_bng(given))
+
+
+if __name__ == "__main__":
+    main()
