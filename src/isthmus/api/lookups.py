@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response, UploadFile
+from fastapi import APIRouter, File, Response, UploadFile
 from pydantic import BaseModel, Field, StringConstraints
 
 from isthmus.api.caller import Designer, Running, Viewer
@@ -68,7 +68,7 @@ async def put(name: str, table: str, given: Rows, runtime: Running, caller: Desi
 async def import_file(
     name: str,
     table: str,
-    file: UploadFile,
+    file: Annotated[UploadFile, File(description="CSV or Excel, with a column `canonical` and one per system.")],
     runtime: Running,
     caller: Designer,
     replace: bool = False,

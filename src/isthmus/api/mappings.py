@@ -18,6 +18,14 @@ from isthmus.operate.preview import preview as previewed
 router = APIRouter(tags=["mappings"])
 
 
+class Wanted(BaseModel):
+    """A record to be previewed."""
+
+    entity: str = Field(description="The Entity, such as customer.")
+    side: Literal["left", "right"] = Field("left", description="Where the record is.")
+    key: str = Field(min_length=1, description="Its key, as that side writes it.")
+
+
 class Chosen(BaseModel):
     """Custom fields to be mapped."""
 
@@ -51,11 +59,9 @@ async def functions(caller: Viewer) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/pairs/{name}/preview/{entity}/{side}/{key}", summary="A record through its Mapping; writes nothing.")
-async def preview(
-    name: str, entity: str, side: Literal["left", "right"], key: str, runtime: Running, caller: Viewer
-) -> dict[str, Any]:
-    return (await previewed(runtime, name, entity, side, key)).as_dict()
+@router.post("/pairs/{name}/preview", summary="A record through its Mapping, step by step; writes nothing.")
+async def preview(name: str, given: Wanted, runtime: Running, caller: Viewer) -> dict[str, Any]:
+    return (await previewed(runtime, name, given.entity, given.side, given.key)).as_dict()
 
 
 @router.get("/pairs/{name}/custom-fields/{entity}", summary="Custom fields of both systems that look the same.")

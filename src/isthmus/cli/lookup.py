@@ -15,17 +15,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Look-up tabl
 
 
 @app.command("list")
-def listing(
-    pair: str = typer.Argument(help="The pair."),
-    table: str = typer.Argument(None, help="Show the rows of this table."),
-    as_json: bool = JSON,
-) -> None:
-    """List a pair's tables and which Mappings ask them; with a table, its rows."""
+def listing(pair: str = typer.Argument(help="The pair."), as_json: bool = JSON) -> None:
+    """List a pair's tables and which Mappings ask them."""
     from isthmus.operate import lookups
-
-    if table:
-        _show(pair, table, as_json)
-        return
 
     async def work(runtime: Any) -> Any:
         return await runtime.db.run(lookups.listing, pair)
@@ -40,7 +32,13 @@ def listing(
     out.print(shown)
 
 
-def _show(pair: str, table: str, as_json: bool) -> None:
+@app.command()
+def show(
+    pair: str = typer.Argument(help="The pair."),
+    table: str = typer.Argument(help="The table."),
+    as_json: bool = JSON,
+) -> None:
+    """Show the rows of a table."""
     from isthmus.operate import lookups
 
     async def work(runtime: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from sqlalchemy import Connection
+
 from isthmus.errors import Misconfigured
 from isthmus.mapping.custom import Proposal, proposals, with_fields
 from isthmus.mapping.model import Mapping as MappingFile
@@ -52,9 +54,9 @@ async def map_fields(
 
 
 async def _mappings(runtime: Runtime, pair: str, entity: str) -> tuple[dict[str, str], tuple[str, str], dict[str, str]]:
-    def read(conn: object) -> dict[str, str]:
-        row = pairs.get(conn, pair)  # type: ignore[arg-type]
-        return pairs.files(conn, row.id, row.version)  # type: ignore[arg-type]
+    def read(conn: Connection) -> dict[str, str]:
+        row = pairs.get(conn, pair)
+        return pairs.files(conn, row.id, row.version)
 
     files = await runtime.db.run(read)
     entities = parse_pair(files["pair.yaml"]).entities

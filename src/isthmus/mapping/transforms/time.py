@@ -95,7 +95,7 @@ class Instant(Transform):
             else:
                 try:
                     text = str(value).strip()
-                    moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007
+                    moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007  # its zone is set below
                 except ValueError as error:
                     raise TransformProblem(f"{show(value)!r} is not a moment ({form or 'RFC 3339'})", value) from error
             try:
