@@ -107,7 +107,7 @@ class Visitor:
             if cursor is None:
                 return out
 
-    async def switch(self, method: str, name: str, **told: Any) -> Any:
+    async def switch(self, method: str, name: str, /, **told: Any) -> Any:
         """One of the sandbox's own switches."""
         headers = {"Authorization": f"Bearer {self.up.settings.admin_key}"}
         body = told if method != "GET" else None

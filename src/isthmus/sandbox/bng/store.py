@@ -54,12 +54,11 @@ def column_value(field: Field, value: Any) -> Any:
 def _opened(path: Path | None) -> sqlite3.Connection:
     """The database, closed to other processes; ValueError says why it cannot be used."""
     try:
-        db = sqlite3.connect(":memory:" if path is None else str(path), isolation_level=None)
+        db = sqlite3.connect(":memory:" if path is None else str(path), timeout=0.2, isolation_level=None)
         for setting in (
             "locking_mode = EXCLUSIVE",  # a second sandbox on the same file would give out the same stamps
             "journal_mode = WAL",
             "synchronous = NORMAL",
-            "busy_timeout = 1000",
             "cache_size = -65536",
         ):
             db.execute(f"PRAGMA {setting}")
