@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,21 +13,21 @@ from sqlalchemy import create_engine, text
 
 from isthmus.store.database import Database
 from isthmus.store.migrate import migrate
-from isthmus.store.postgres import as_psycopg, start_embedded
+from isthmus.store.postgres import as_psycopg, start_embedded, stop_embedded
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """The test run's own PostgreSQL: TEST_DATABASE_URL, else an embedded one that never syncs to disk."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield given
         return
     os.environ["ISTHMUS_POSTGRES_UNSAFE_FAST"] = "1"
-    folder = tmp_path_factory.mktemp("pg", numbered=True) / "data"
-    for parent in (folder.parent, folder.parent.parent, folder.parent.parent.parent):
-        parent.chmod(0o755)  # the embedded server drops root, and must still reach its folder
-    yield start_embedded(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="isthmus-test-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)  # the embedded server drops root, and must still reach its folder
+        yield start_embedded(Path(folder) / "data")
+        stop_embedded(Path(folder) / "data")
 
 
 @pytest.fixture(scope="session")

