@@ -69,6 +69,7 @@ class Runtime:
         self._pairs: dict[int, tuple[object, PairRuntime]] = {}
         self._fresh: dict[tuple[int, str], asyncio.Event] = {}
         self._opening = asyncio.Lock()
+        self._connecting = asyncio.Lock()
         self._installation: str | None = None
         self.stopping = False
         self.hook_targets: dict[str, tuple[Any, dict[str, Any]]] = {}
@@ -84,18 +85,19 @@ class Runtime:
     async def connector(self, row: Any) -> Connector:
         """The Connector of a Connection row; opened once, and again when its settings or secrets changed."""
         stamp = row.updated_at
-        held = self._open.get(row.id)
-        if held is not None and held.stamp == stamp:
-            return held.connector
-        kind = find(row.kind)
-        secrets = await self.db.run(open_secrets, self.keys, row.id)
-        services = await self.services(row)
-        known = {name: value for name, value in secrets.items() if name in kind.settings.model_fields}
-        connector = kind.make(system_settings(row.settings), known, services)
-        self._open[row.id] = _Open(stamp, connector)
-        if held is not None:
-            await held.connector.close()
-        return connector
+        async with self._connecting:
+            held = self._open.get(row.id)
+            if held is not None and held.stamp == stamp:
+                return held.connector
+            kind = find(row.kind)
+            secrets = await self.db.run(open_secrets, self.keys, row.id)
+            services = await self.services(row)
+            known = {name: value for name, value in secrets.items() if name in kind.settings.model_fields}
+            connector = kind.make(system_settings(row.settings), known, services)
+            self._open[row.id] = _Open(stamp, connector)
+            if held is not None:
+                await held.connector.close()
+            return connector
 
     async def services(self, row: Any) -> Services:
         """What the product lends the connector of a Connection row."""
