@@ -7,8 +7,9 @@ in which late transactions turn up; what was seen in it already is remembered in
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -20,7 +21,6 @@ from isthmus.connectors.odoo.sources import Roots, Source
 from isthmus.connectors.odoo.wire import Wire
 from isthmus.sdk import ChangePage, Halt, Hint, Misconfigured
 
-PAGE = 1000
 MOST_REMEMBERED = 50_000
 """Records remembered within the overlap; beyond, the oldest are hinted at again, which costs looks and no writes."""
 
@@ -42,72 +42,80 @@ class Position:
 class Changer:
     """Pages of hints for one Entity and the models that its records show values of."""
 
-    def __init__(self, wire: Wire, roots: Roots) -> None:
+    def __init__(
+        self, wire: Wire, roots: Roots, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    ) -> None:
         self._wire = wire
         self._roots = roots
+        self._sleep = sleep
 
     async def pages(self, entity: str, cursor: str | None, scope: Sequence[Any] = ()) -> AsyncIterator[ChangePage]:
-        """Hints since the cursor; a page in between carries the cursor that repeats it."""
+        """Hints since the cursor; a cursor in the middle goes on behind its page."""
         positions = _read_cursor(entity, cursor)
         begins = cursor is None
         told: set[str] = set()
         for source in await self._roots.sources(entity):
-            known = positions.get(source.name)
-            position, first = (known, False) if known is not None else (Position(), True)
-            if first and not begins:
-                main = positions.get(entity)
-                position = Position(at=main.at) if main else position
+            position = positions.get(source.name)
+            if position is None:  # a source that joined later goes on where the Entity's own begins
+                position = Position() if begins or entity not in positions else Position(at=positions[entity].at)
             domain = scope if source.model == entity else ()
             try:
-                async for rows, done in self._window(source, position, domain, quiet=begins):
-                    fresh = [] if begins else await self._hints(entity, source, rows, told)
-                    if done is None:
-                        yield ChangePage(hints=fresh, cursor=_write_cursor(positions))
-                    else:
-                        positions[source.name] = done
-                        yield ChangePage(hints=fresh, cursor=_write_cursor(positions))
+                async for rows, after in self._window(source, position, domain, begins):
+                    positions[source.name] = after
+                    hints = [] if begins else await self._hints(entity, source, rows, told)
+                    if not begins:
+                        yield ChangePage(hints=hints, cursor=_write_cursor(positions))
             except Halt:
                 if source.model == entity:
                     raise
                 # Another model that this user may not read, or that is not installed: its part is not shown either.
+        if begins:
+            yield ChangePage(hints=[], cursor=_write_cursor(positions))
 
     async def _window(
-        self, source: Source, position: Position, scope: Sequence[Any], *, quiet: bool
-    ) -> AsyncIterator[tuple[list[Mapping[str, Any]], Position | None]]:
-        """The new rows of a source, page by page; the last one with the position that follows."""
-        overlap = self._wire.settings.poll_overlap
-        start = position.since(overlap)
-        if quiet and position.at == _BEGINNING:
-            start = await self._newest(source, overlap)
+        self, source: Source, position: Position, scope: Sequence[Any], begins: bool
+    ) -> AsyncIterator[tuple[list[Mapping[str, Any]], Position]]:
+        """The new rows of a source page by page, each with the position behind it."""
+        overlap, size = self._wire.settings.poll_overlap, self._wire.settings.page_size
+        start = await self._newest(source, overlap) if begins else position.since(overlap)
         seen: dict[str, set[int]] = {}
-        top, last, over = position.at, 0, ""
+        top, last = position.at, 0
+        waited = False
         while True:
-            rows = await self._wire.call(
-                source.model,
-                "search_read",
-                doing=f"looking for changes of {source.model}",
-                reads=True,
-                domain=[["write_date", ">=", start], ["id", ">", last], *source.domain, *scope],
-                fields=list(dict.fromkeys(["write_date", *source.fields])),
-                order="id",
-                limit=PAGE,
-            )
-            over = over or self._over()
-            fresh = []
+            rows = await self._page(source, start, last, scope, size)
+            if not waited and any(str(row["write_date"]) >= self._over() for row in rows):
+                waited = True
+                await self._sleep(1.0)  # until the second that goes on is over and can be read whole
+                rows = await self._page(source, start, last, scope, size)
+            over, fresh = self._over(), []
             for row in rows:
                 second = str(row["write_date"])
                 if second >= over:
-                    continue  # that second goes on: the next poll reads it whole
+                    continue  # written since: the next poll reads that second whole
                 top = max(top, second)
                 seen.setdefault(second, set()).add(int(row["id"]))
                 if int(row["id"]) not in position.seen.get(second, ()):
                     fresh.append(row)
-            if len(rows) < PAGE:
-                after = Position(at=max(position.at, top), seen=seen)
-                yield fresh, _bounded(after, overlap)
+            if len(rows) < size:
+                yield fresh, _bounded(Position(at=top, seen=seen), overlap)
                 return
+            yield fresh, _bounded(Position(at=position.at, seen=_joined(position.seen, seen)), overlap)
             last = int(rows[-1]["id"])
-            yield fresh, None
+
+    async def _page(
+        self, source: Source, start: str, last: int, scope: Sequence[Any], size: int
+    ) -> list[Mapping[str, Any]]:
+        rows = await self._wire.call(
+            source.model,
+            "search_read",
+            doing=f"looking for changes of {source.model}",
+            reads=True,
+            domain=[["write_date", ">=", start], ["id", ">", last], *source.domain, *scope],
+            fields=list(dict.fromkeys(["write_date", *source.fields])),
+            order="id",
+            limit=size,
+        )
+        return list(rows)
 
     async def _newest(self, source: Source, overlap: float) -> str:
         """Where the overlap before the newest change begins."""
@@ -144,6 +152,10 @@ class Changer:
                 told.add(name)
                 hints.append(Hint(entity=entity, key=name, occurred_at=codec.moment(second)))
         return hints
+
+
+def _joined(before: Mapping[str, set[int]], more: Mapping[str, set[int]]) -> dict[str, set[int]]:
+    return {second: before.get(second, set()) | more.get(second, set()) for second in {*before, *more}}
 
 
 def _bounded(position: Position, overlap: float) -> Position:

@@ -44,13 +44,13 @@ class Reader:
         self, model: str, domain: Sequence[Any], paths: Sequence[str], *, after: int = 0
     ) -> AsyncIterator[list[Record]]:
         """Records of a domain in the order of their ids, with exactly `paths`."""
-        wanted = real(paths)
+        wanted, size = real(paths), self._wire.settings.page_size
         while True:
-            rows = await self.rows(model, [["id", ">", after], *domain], wanted, limit=PAGE)
+            rows = await self.rows(model, [["id", ">", after], *domain], wanted, limit=size)
             if rows:
                 yield [_record(row, wanted) for row in rows]
                 after = rows[-1].id
-            if len(rows) < PAGE:
+            if len(rows) < size:
                 return
 
     async def by_ids(self, model: str, ids: Iterable[int], paths: Sequence[str]) -> dict[int, Record]:

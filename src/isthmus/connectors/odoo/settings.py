@@ -40,6 +40,7 @@ class OdooSettings(BaseModel):
         ge=0,
         description="Seconds that polling looks back for transactions that commit late; at least the longest of them.",
     )
+    page_size: int = Field(default=1000, ge=1, le=5000, description="Records per call when reading and polling.")
     calls_per_second: float | None = Field(
         default=None, ge=0, description="The call budget; 0 for none. Unset: 1 on *.odoo.com, none elsewhere."
     )

@@ -59,6 +59,10 @@ class Roots:
     async def sources(self, entity: str) -> list[Source]:
         """The Entity itself first, then the models whose records it shows."""
         found = [Source(entity), *_KNOWN.get(entity, ()), *self._learned.get(entity, {}).values()]
+        own = await self._fields.model(entity)
+        if own.has("write_date") and own.get("write_date").computed:
+            # A variant's moment follows its template's by itself (since version 15).
+            found = [source for source in found if (entity, source.model) != (VARIANT, TEMPLATE)]
         out = []
         for source in dict.fromkeys(found):
             try:
