@@ -49,11 +49,16 @@ def _entity(known: Catalogue, entity: Entity, use: Use) -> Schema:
     if use == "answered" and entity.external == "born_here":
         out["properties"]["ExternalID"]["type"] = ["string", "null"]
     if use == "new":
-        rules: list[Schema] = [{"anyOf": [{"required": [name]} for name in group]} for group in entity.any_of]
-        rules += [{"oneOf": [{"required": [name]} for name in group]} for group in entity.one_of]
+        rules: list[Schema] = [{"anyOf": [_given(name) for name in group]} for group in entity.any_of]
+        rules += [{"oneOf": [_given(name) for name in group]} for group in entity.one_of]
         if rules:
             out["allOf"] = rules
     return out
+
+
+def _given(name: str) -> Schema:
+    """A text that is there and neither null nor empty."""
+    return {"required": [name], "properties": {name: {"type": "string", "minLength": 1}}}
 
 
 def _object(known: Catalogue, fields: Iterable[Field], use: Use) -> Schema:

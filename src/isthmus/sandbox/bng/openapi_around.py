@@ -6,6 +6,10 @@ from .described import Schema
 from .openapi_parts import API, body_of, id_of, listed, operation, query, record_answer, refused
 
 
+def _answer(record: Schema, text: str, *, created: bool = False) -> Schema:
+    return record_answer(record, text, created=created, versioned=False)
+
+
 def hook_paths() -> dict[str, Schema]:
     """The webhook subscriptions."""
     tag, scope, base = "Webhook subscription", "webhooks:manage", f"{API}/webhook_subscriptions"
@@ -13,19 +17,22 @@ def hook_paths() -> dict[str, Schema]:
     secret = {"$ref": "#/components/schemas/WebhookSubscriptionWithSecret"}
     told = body_of({"$ref": "#/components/schemas/NewWebhookSubscription"})
     add = operation(
-        tag, "Subscribe to events.", scope, {"201": record_answer(secret, "With its secret.")} | refused(400, 415)
+        tag,
+        "Subscribe to events.",
+        scope,
+        {"201": _answer(secret, "With its secret.", created=True)} | refused(400, 415),
     )
     change = operation(
         tag,
         "Change the URL, the events or the payload.",
         scope,
-        {"200": record_answer(shown, "The subscription.")} | refused(400, 404, 415),
+        {"200": _answer(shown, "The subscription.")} | refused(400, 404, 415),
     )
     rotate = operation(
         tag,
         "Give it a new secret; the one before goes on signing beside it for a day.",
         scope,
-        {"200": record_answer(secret, "With its new secret.")} | refused(400, 404),
+        {"200": _answer(secret, "With its new secret.")} | refused(400, 404),
     )
     new_secret = {"type": "object", "properties": {"Secret": {"type": "string", "minLength": 16, "maxLength": 255}}}
     rotate["requestBody"] = body_of(new_secret) | {"required": False}
@@ -39,7 +46,7 @@ def hook_paths() -> dict[str, Schema]:
         },
         one: {
             "parameters": [mine],
-            "get": operation(tag, "Read one.", scope, {"200": record_answer(shown, "It.")} | refused(404)),
+            "get": operation(tag, "Read one.", scope, {"200": _answer(shown, "It.")} | refused(404)),
             "put": {**change, "requestBody": body_of({"$ref": "#/components/schemas/ChangedWebhookSubscription"})},
             "delete": operation(
                 tag, "End it; what waits for it is dropped.", scope, {"204": {"description": "Gone."}} | refused(404)
@@ -114,7 +121,7 @@ def system_paths() -> dict[str, Schema]:
         "System",
         "What tells this system from a copy of it.",
         None,
-        {"200": record_answer({"$ref": "#/components/schemas/System"}, "The system.")},
+        {"200": _answer({"$ref": "#/components/schemas/System"}, "The system.")},
     )
     return {
         f"{API}/system": {"get": system},

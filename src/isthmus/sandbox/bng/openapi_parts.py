@@ -73,9 +73,11 @@ def operation(tag: str, summary: str, scope: str | None, responses: Mapping[str,
     }
 
 
-def record_answer(record: Schema, text: str, *, created: bool = False) -> Schema:
+def record_answer(record: Schema, text: str, *, created: bool = False, versioned: bool = True) -> Schema:
     """An answer that is one record."""
-    headers: dict[str, Schema] = {**_LIMITS, "ETag": {"schema": TEXT, "description": "The Version, quoted."}}
+    headers: dict[str, Schema] = dict(_LIMITS)
+    if versioned:
+        headers["ETag"] = {"schema": TEXT, "description": "The Version, quoted."}
     if created:
         headers["Location"] = {"schema": TEXT}
     return {"description": text, "headers": headers, "content": {_JSON: {"schema": record}}}
