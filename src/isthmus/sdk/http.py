@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import time
@@ -22,6 +23,10 @@ from isthmus.sdk.network import AddressRefused, GuardedResolver, NetworkPolicy, 
 
 USER_AGENT = "isthmus"
 MAX_ANSWER = 256 * 1024 * 1024
+AGAIN_AFTER = (0.1, 0.5)
+"""Seconds before each further try of a read that broke off, or of a request that was refused unread."""
+LONGEST_PAUSE = timedelta(seconds=5)
+"""A 429 that asks for a longer wait is handed up at once, so that other work goes on meanwhile."""
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
@@ -119,9 +124,34 @@ class HttpClient:
     ) -> Response:
         """One request; `doing` starts with a gerund and names the record, for the error message.
 
-        `path` follows the base URL, already percent-encoded; a full URL is accepted on the same server only.
+        `path` follows the base URL, already percent-encoded; a full URL is accepted on the same server only. A read
+        that broke off, and any request that was refused unread (429), is tried again at once, a few times.
         """
         url = self._url(path, params, doing)
+        pauses = iter(AGAIN_AFTER)
+        while True:
+            pause = next(pauses, None)
+            try:
+                answer = await self._once(method, url, headers, body, timeout or self._timeout, doing, reads_only)
+            except Unavailable as error:
+                if pause is None or not (reads_only and _broke_off(error)):
+                    raise
+            else:
+                self._refuse_redirect(answer, url, doing)
+                if pause is None or not self._asks_again(answer, reads_only):
+                    return answer
+            await asyncio.sleep(pause)
+
+    async def _once(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str] | None,
+        body: bytes | None,
+        timeout: float,
+        doing: str,
+        reads_only: bool,
+    ) -> Response:
         await self.limits.take(1)
         async with self.concurrency.slot():
             started_at, started = self._clock.now(), time.perf_counter()
@@ -129,15 +159,21 @@ class HttpClient:
             answer: Response | None = None
             failure: IsthmusError | None = None
             try:
-                answer = await self._exchange(call, method, url, headers, body, timeout or self._timeout, started)
+                answer = await self._exchange(call, method, url, headers, body, timeout, started)
             except IsthmusError as error:
                 failure = error
                 raise
             finally:
                 self._tell(started_at, started, method, url, call, body, answer, failure)
         await self._heed(answer)
-        self._refuse_redirect(answer, url, doing)
         return answer
+
+    def _asks_again(self, answer: Response, reads_only: bool) -> bool:
+        """Whether an answer is worth another try at once: refused unread (429), or a gateway's trouble with a read."""
+        if answer.status == 429:
+            wait = retry_after(answer.headers, self._clock.now())
+            return wait is None or wait <= LONGEST_PAUSE
+        return reads_only and answer.status in (502, 503, 504)
 
     async def close(self) -> None:
         """Free the sockets; the client may be used again afterwards."""
@@ -299,6 +335,11 @@ def rate_limited(doing: str, answer: Response, now: datetime, *, record: str | N
     """The error for a 429, with the wait that the answer asks for (one minute when it does not say)."""
     wait = retry_after(answer.headers, now)
     return RateLimited(doing, wait=timedelta(minutes=1) if wait is None else wait, record=record, answered="429")
+
+
+def _broke_off(error: Unavailable) -> bool:
+    """Whether the request left and its answer was cut: not when the server cannot be reached or took too long."""
+    return bool(error.facts.get("sent")) and error.facts.get("reason") != "TimeoutError"
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

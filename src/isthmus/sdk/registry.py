@@ -1,11 +1,14 @@
-"""Which connectors are installed: found by the entry point group `isthmus.connectors`, in this package or any other."""
+"""Which connectors there are: installed ones by entry point, described ones by a manifest in the user's folder."""
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +21,27 @@ from isthmus.sdk.limits import Rate
 from isthmus.sdk.services import Services
 
 GROUP = "isthmus.connectors"
+FOLDERS = "ISTHMUS_CONNECTORS"
+"""Names the folders of described systems; without it there is one, `connectors` in the installation's home."""
+
 Make = Callable[[Any, Services], Connector]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A running system to try a connector against: its address and what to log in with."""
+
+    url: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaffold:
+    """The files of a new connector package by path, and what a person should look at before trusting it."""
+
+    files: Mapping[str, str]
+    doubts: tuple[str, ...] = ()
 
 
 def _default_rate(settings: Any) -> Rate:
@@ -30,8 +53,10 @@ class ConnectorKind:
     """One kind of system: its names, the form of its settings, and how a Connector is made.
 
     `settings` is a pydantic model; its fields of type `Secret` are the secrets. `build` gets a validated instance
-    of it. `rate` says how fast such a connection may be called unless told otherwise. `sandbox` is a summary of
-    how to start a stand-in for tests; `manifest` is the connector's description as data, when it has one.
+    of it. `rate` says how fast such a connection may be called unless told otherwise. `manifest` is the connector's
+    description as data, when it has one. `stand_in` starts a server that behaves as described, for tests. A general
+    connector makes further kinds: `of_file` of a description in a file, `scaffold` a package of a name and perhaps
+    the system's OpenAPI document.
     """
 
     key: str
@@ -43,6 +68,9 @@ class ConnectorKind:
     support: str = "community"
     known_limits: tuple[str, ...] = ()
     manifest: Any = None
+    stand_in: Callable[[], AbstractAsyncContextManager[Live]] | None = None
+    of_file: Callable[[Path], ConnectorKind] | None = None
+    scaffold: Callable[[str, Mapping[str, Any] | None], Scaffold] | None = None
 
     def secret_names(self) -> tuple[str, ...]:
         """The settings that are kept encrypted and never shown."""
@@ -73,22 +101,40 @@ class ConnectorKind:
 
 
 def find(key: str) -> ConnectorKind:
-    """The installed connector of this key; raises Misconfigured listing the known ones."""
+    """The connector of this key, installed or described; raises Misconfigured listing the known ones."""
     points = _points()
-    if key not in points:
-        near = difflib.get_close_matches(key, points, n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise Misconfigured(
-            f"looking for the connector {key!r}: it is not installed",
-            hint=f"Installed are {', '.join(sorted(points)) or 'none'}.{meant} Install the package that brings it.",
-            facts={"key": key, "installed": sorted(points)},
-        )
-    return _load(points[key])
+    if key in points:
+        return _load(points[key])
+    described = _described()
+    if key in described:
+        return _of_file(key, described[key])
+    known = sorted({*points, *described})
+    near = difflib.get_close_matches(key, known, n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    raise Misconfigured(
+        f"looking for the connector {key!r}: it is not installed",
+        hint=f"Installed are {', '.join(known) or 'none'}.{meant} Install the package that brings it.",
+        facts={"key": key, "installed": known},
+    )
 
 
 def installed() -> list[ConnectorKind]:
     """Every installed connector, by key."""
     return [_load(point) for _, point in sorted(_points().items())]
+
+
+def described() -> list[ConnectorKind]:
+    """Every system that a manifest in the user's folders describes, by key; an installed connector comes first."""
+    points = _points()
+    return [_of_file(key, path) for key, path in sorted(_described().items()) if key not in points]
+
+
+def folders() -> list[Path]:
+    """Where manifests of described systems are looked for."""
+    told = os.environ.get(FOLDERS)
+    if told:
+        return [Path(part).expanduser() for part in told.split(os.pathsep) if part]
+    return [Path(os.environ.get("ISTHMUS_HOME") or "~/.isthmus").expanduser() / "connectors"]
 
 
 def kind_of(module: ModuleType | Any) -> ConnectorKind:
@@ -114,6 +160,40 @@ def _load(point: EntryPoint) -> ConnectorKind:
             f"loading the connector {point.name!r} from {point.value}: {error}",
             hint="Install its package again, with what it depends on.",
         ) from error
+
+
+def _described() -> dict[str, Path]:
+    """Key -> its manifest: `KEY.yaml`, or `KEY/manifest.yaml`."""
+    found: dict[str, Path] = {}
+    for folder in reversed(folders()):
+        found.update({path.stem: path for path in folder.glob("*.yaml")})
+        found.update({path.parent.name: path for path in folder.glob("*/manifest.yaml")})
+    return found
+
+
+_read: dict[Path, tuple[int, ConnectorKind]] = {}
+
+
+def _of_file(key: str, path: Path) -> ConnectorKind:
+    """The kind that a manifest describes, read again only when its file changed."""
+    stamp = path.stat().st_mtime_ns
+    known = _read.get(path)
+    if known is not None and known[0] == stamp:
+        return known[1]
+    general = next((kind for kind in installed() if kind.of_file), None)
+    if general is None or general.of_file is None:
+        raise Misconfigured(
+            f"reading {path}: no installed connector understands manifests",
+            hint="Install isthmus again; its general REST connector is missing.",
+        )
+    kind = general.of_file(path)
+    if kind.key != key:
+        raise Misconfigured(
+            f"reading {path}: its key is {kind.key!r}",
+            hint=f"Name the file {kind.key}.yaml, or set its key to {key!r}.",
+        )
+    _read[path] = (stamp, kind)
+    return kind
 
 
 def _is_secret(spec: Mapping[str, Any]) -> bool:

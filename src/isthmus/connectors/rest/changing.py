@@ -110,8 +110,9 @@ class Changer:
     ) -> AsyncIterator[ChangePage]:
         """The list comes in any order: the Cursor moves only after a walk during which nothing changed."""
         held = start.text()
+        told: dict[str, str] = {}
         for _ in range(QUIET_WALKS):
-            walk = _Walk(start=start, high=start.since)
+            walk = _Walk(start=start, high=start.since, rows=told)
             async for answer, rows in self._since(listed, start.since - self._overlap, doing):
                 self._note(walk, answer)
                 page = self._page(walk, codec, listed, rows, scope)
@@ -148,9 +149,10 @@ class Changer:
             walk.high = max(walk.high, min(changed, self._present(walk)))
             walk.stirred |= walk.began_at is not None and changed >= walk.began_at - timedelta(seconds=1)
             walk.recent[key] = (changed, version)
-            known = walk.start.seen.get(key) == version or walk.rows.get(key) == version
-            walk.rows[key] = version
-            if not (version and known):
+            mark = version or changed.isoformat()
+            known = walk.rows.get(key) == mark or (version and walk.start.seen.get(key) == version)
+            walk.rows[key] = mark
+            if not known:
                 hints.extend(self._hints(codec, listed, row, changed, scope))
         return ChangePage(hints=hints, cursor=self._cursor(walk).text())
 

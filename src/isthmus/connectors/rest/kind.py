@@ -11,7 +11,9 @@ from pydantic import Field
 
 from isthmus.connectors.rest.connector import RestConnector
 from isthmus.connectors.rest.manifest import Manifest, parse_manifest, parse_yaml, read_yaml
+from isthmus.connectors.rest.scaffolding import scaffold
 from isthmus.connectors.rest.settings import RestSettings
+from isthmus.connectors.rest.stand_in import standing_in
 from isthmus.sdk import ConnectorKind, Misconfigured, Services
 
 
@@ -34,6 +36,7 @@ def rest_kind(path: Path, *, connector: type[RestConnector] = RestConnector) -> 
         support=manifest.support,
         known_limits=manifest.known_limits,
         manifest=manifest,
+        stand_in=lambda: standing_in(manifest),
     )
 
 
@@ -60,6 +63,8 @@ def general_kind() -> ConnectorKind:
         settings=DescribedSettings,
         build=build,
         rate_of=lambda settings: settings.rate(settings.described()),
+        of_file=rest_kind,
+        scaffold=scaffold,
     )
 
 

@@ -67,6 +67,8 @@ def skipped(scenario: Any, check: Check, entity: str | None) -> str | None:
         told = scenario.entities[entity]
         if check.name in told.skip:
             return str(told.skip[check.name])
+        if not told.sample:
+            return "the scenario has no sample: this entity is only read"
         if check.run in _NEED_CHANGE and not told.change:
             return "the scenario has no change for this entity"
         if check.run in _NEED_BAD and not told.bad:

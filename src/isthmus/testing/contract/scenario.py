@@ -19,7 +19,9 @@ class EntityScenario(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sample: dict[str, Any] = Field(description="A record that the system accepts; values as in JSON.")
+    sample: dict[str, Any] = Field(
+        default_factory=dict, description="A record that the system accepts, values as in JSON; empty: it is only read."
+    )
     change: dict[str, Any] = Field(
         default_factory=dict, description="Fields to change on it; empty: it is never updated."
     )

@@ -17,20 +17,11 @@ from isthmus.model.secret import Secret
 from isthmus.sdk.connector import Connector, Create, Hint, Outcome, Record, Selection, Unsure, Written
 from isthmus.sdk.limits import Rate, TokenBucket
 from isthmus.sdk.network import NetworkPolicy
-from isthmus.sdk.registry import ConnectorKind
+from isthmus.sdk.registry import ConnectorKind, Live
 from isthmus.sdk.services import Services
 from isthmus.testing.contract.scenario import EntityScenario, Scenario, place, sample_values
 from isthmus.testing.contract.tape import Tape
 from isthmus.testing.contract.wiretap import Wiretap
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
-    """A running system to try a connector against: its address and what to log in with."""
-
-    url: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 class FixedClock:

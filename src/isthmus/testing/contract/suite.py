@@ -7,14 +7,14 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from isthmus.sdk.registry import ConnectorKind, find
+from isthmus.sdk.registry import ConnectorKind, Live, find
 from isthmus.testing.contract.checks import Check, checks, skipped
 from isthmus.testing.contract.scenario import Scenario, load_scenario
-from isthmus.testing.contract.stage import Live, on_stage
+from isthmus.testing.contract.stage import on_stage
 from isthmus.testing.contract.tape import Tape, leaks, load_tape
 
 Start = Callable[[], AbstractAsyncContextManager[Live]]
@@ -28,18 +28,22 @@ def contract(
     key: str | ConnectorKind,
     folder: Path,
     *,
-    live: Start | None = None,
+    live: Start | Literal["stand-in"] | None = None,
     record: Start | None = None,
     only: Sequence[str] = (),
 ) -> type:
     """A test class that holds a connector to its contract: `TestAcme = contract("acme", folder)`.
 
     `folder` holds `scenario.yaml` and the recordings. Without `live` the recordings are played; with it, the same
-    checks run against a system that is started for each of them. With `record` and the environment variable
-    ISTHMUS_RECORD=1 the recordings are made anew. `only` names the Entities to try; none: all of the scenario.
+    checks run against a system that is started for each of them; "stand-in" is the one the connector brings. With
+    `record` and the environment variable ISTHMUS_RECORD=1 the recordings are made anew. `only` names the Entities to
+    try; none: all of the scenario.
     """
     kind = key if isinstance(key, ConnectorKind) else find(key)
     scenario = load_scenario(folder / "scenario.yaml")
+    if live == "stand-in":
+        assert kind.stand_in is not None, f"{kind.name} brings no stand-in"
+        live = kind.stand_in
     if live is None and record is not None and os.environ.get(RECORD):
         live, keep = record, folder
     else:
