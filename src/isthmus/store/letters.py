@@ -97,6 +97,24 @@ def overrides(
     return {(str(r.side), str(r.key)): dict(r.override) for r in found}
 
 
+def holding(conn: Connection, pair_id: int, entity: str, side: str, field: str, values: Sequence[str]) -> set[str]:
+    """Keys of held records of a side whose canonical field has one of these values, as they were when held."""
+    sql = """select distinct key from dead_letter
+             where pair_id = :pair_id and entity = :entity and state = 'open' and side = :side
+               and payload -> cast(:side as text) ->> cast(:field as text) = any(cast(:values as text[]))"""
+    given = {"pair_id": pair_id, "entity": entity, "side": side, "field": field, "values": list(values)}
+    return {str(row.key) for row in conn.execute(text(sql), given)} if values else set()
+
+
+def rivals(conn: Connection, pair_id: int, entity: str, side: str, keys: Sequence[str]) -> set[str]:
+    """The records of either side that these held records could be the counterpart or a duplicate of."""
+    sql = """select distinct jsonb_array_elements_text(error -> 'facts' -> 'rivals') as rival from dead_letter
+             where pair_id = :pair_id and entity = :entity and side = :side and state = 'open' and kind = 'Ambiguous'
+               and key = any(cast(:keys as text[])) and jsonb_typeof(error -> 'facts' -> 'rivals') = 'array'"""
+    given = {"pair_id": pair_id, "entity": entity, "side": side, "keys": list(keys)}
+    return {str(row.rival) for row in conn.execute(text(sql), given)} if keys else set()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewConflict:
     """A field both sides changed differently; values are encoded."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -134,7 +134,8 @@ class Gatherer:
         for item in items:
             item.seen(side).reading = here.mapping.read(item.seen(side).raw)
         values = {s.key or "": s.reading.values for i in items if (s := i.seen(side)).reading is not None}
-        candidates = await self._sharing(entity, there, values.values(), strong_only=False)
+        rivals = await self._db.run(letters.rivals, entity.pair_id, entity.name, side, list(values))
+        candidates = await self._sharing(entity, there, values.values(), strong_only=False, rivals=rivals)
         twins = await self._sharing(entity, here, values.values(), strong_only=True)
         gone = await self._db.run(links.tombstones, entity.pair_id, entity.name, side, list(values))
         minted = [
@@ -164,21 +165,35 @@ class Gatherer:
         await self._fetch(there, [i.seen(other(side)) for i in chosen])
 
     async def _sharing(
-        self, entity: EntityBinding, side: SideBinding, records: Iterable[Mapping[str, Value]], *, strong_only: bool
+        self,
+        entity: EntityBinding,
+        side: SideBinding,
+        records: Iterable[Mapping[str, Value]],
+        *,
+        strong_only: bool,
+        rivals: Collection[str] = (),
     ) -> list[Candidate]:
-        """Records on a side that carry any of the match-key values of `records`."""
-        if not side.connector.traits.reads_by_value:
-            return []
+        """Records on a side that carry any of the match-key values of `records`, and the `rivals` found before.
+
+        A system finds a value only as it is typed there; our own books know it as the mappings read it.
+        """
         records = list(records)
         found: dict[str, Record] = {}
+        known = set(rivals)
         for key in entity.canonical.match:
             path = side.mapping.key_paths.get(key.field)
             if path is None or (strong_only and not key.strong):
                 continue
             own = records if not key.strong else [r for r in records if is_root(entity.canonical, r)]
             wanted = sorted({form for r in own for form in key_forms(key, r)})
-            if wanted:
+            if not wanted:
+                continue
+            if side.connector.traits.reads_by_value:
                 found.update(await read_all(side, ByValues(path, wanted), side.mapping.paths))
+            if key.strong:
+                known |= await self._db.run(_known, entity, side.side, key.field, wanted)
+        if known - found.keys():
+            found.update(await read_all(side, ByKeys(sorted(known - found.keys())), side.mapping.paths))
         taken = await self._db.run(links.linked_keys, entity.pair_id, [entity.name], side.side, list(found))
         return [
             Candidate(
@@ -254,6 +269,12 @@ def _with_links(conn: Connection, entity: EntityBinding, changes: Sequence[Chang
             item.take_choices(chosen[item.link.id])
     _mark_foreign_owners(conn, entity, items.values())
     return list(items.values())
+
+
+def _known(conn: Connection, entity: EntityBinding, side: Side, field: str, values: Sequence[str]) -> set[str]:
+    """Records of a side that we know by a match-key value: linked ones by their Base, held ones by what they had."""
+    given = (entity.pair_id, entity.name, side, field, values)
+    return links.holding(conn, *given) | letters.holding(conn, *given)
 
 
 def _mark_foreign_owners(conn: Connection, entity: EntityBinding, items: Iterable[Item]) -> None:
