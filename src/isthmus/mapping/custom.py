@@ -133,7 +133,7 @@ def proposals(left: EntitySchema, right: EntitySchema, taken: Iterable[str] = ()
     home = _open_object(right)
     for field in custom_fields(left) if home else ():
         path = f"{home}.{_plain(field.name).title().replace(' ', '')}"
-        if not {field.name, path} & used:
+        if path not in right.fields and not {field.name, path} & used:
             used |= {field.name, path}
             name = _free(_plain(field.name).replace(" ", "_"), used)
             used.add(name)
