@@ -1,0 +1,215 @@
+"""Validation rules: every one that ships fires where it should and nowhere else; expressions have exact functions."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shipped import TEMPLATES, text_of
+
+from isthmus.errors import Misconfigured
+from isthmus.mapping.cel import FUNCTIONS, expression
+from isthmus.mapping.problem import TransformProblem
+from isthmus.mapping.rules import check_rules, load_rules
+from isthmus.model.canonical import Value
+from isthmus.model.entities import ENTITIES
+from isthmus.model.policy import Side
+
+ADDRESS = {"line1": "1 Main St", "city": "Erie", "country": "US"}
+GOOD: dict[str, dict[str, Value]] = {
+    "customer": {
+        "name": "Azure", "email": "a@example.com", "billing": ADDRESS, "shipping": ADDRESS, "phone": "+16502530000",
+        "credit_limit": Decimal("10.00"), "currency": "USD", "tax_id": "BE0477472701",
+    },
+    "vendor": {
+        "name": "Azure", "email": "a@example.com", "billing": ADDRESS, "remit_to": ADDRESS, "ship_from": ADDRESS,
+        "phone": "+16502530000", "currency": "USD", "tax_id": "BE0477472701", "lead_time_days": 3,
+    },
+    "product": {
+        "sku": "A-1", "name": "Table", "list_price": {"amount": "5", "currency": "USD"},
+        "cost": {"amount": "3", "currency": "USD"}, "unit": "EA", "weight": Decimal(2), "barcode": "123",
+        "reorder_point": Decimal(1),
+    },
+    "product_template": {"name": "Table", "list_price": {"amount": "5", "currency": "USD"}, "unit": "EA"},
+}  # fmt: skip
+NOWHERE = {"line1": "1 Main St", "city": "Erie"}
+FIRES: dict[str, dict[str, tuple[dict[str, Any], str, str]]] = {
+    "customer": {
+        "name-present": ({"name": " "}, "block", "both"),
+        "email-form": ({"email": "mary@"}, "block", "both"),
+        "email-present": ({"email": None}, "block", "right"),
+        "country-known": ({"billing": NOWHERE}, "block", "right"),
+        "country-known-left": ({"billing": NOWHERE}, "warn", "left"),
+        "shipping-country-known": ({"shipping": {**ADDRESS, "country": "XX"}}, "block", "right"),
+        "credit-limit-not-negative": ({"credit_limit": Decimal("-0.01")}, "block", "both"),
+        "currency-known": ({"currency": "XXQ"}, "warn", "both"),
+        "phone-form": ({"phone": "ask reception"}, "warn", "both"),
+        "tax-id-form": ({"tax_id": "BE0477472702"}, "warn", "both"),
+    },
+    "vendor": {
+        "name-present": ({"name": None}, "block", "both"),
+        "email-form": ({"email": "mary at example"}, "block", "both"),
+        "country-known": ({"billing": NOWHERE}, "block", "right"),
+        "country-known-left": ({"billing": NOWHERE}, "warn", "left"),
+        "remit-to-country-known": ({"remit_to": NOWHERE}, "block", "right"),
+        "ship-from-country-known": ({"ship_from": NOWHERE}, "block", "right"),
+        "currency-known": ({"currency": "EURO"}, "warn", "both"),
+        "phone-form": ({"phone": "12"}, "warn", "both"),
+        "tax-id-form": ({"tax_id": "DE136695970"}, "warn", "both"),
+        "lead-time-not-negative": ({"lead_time_days": -1}, "block", "both"),
+    },
+    "product": {
+        "sku-present": ({"sku": ""}, "block", "both"),
+        "name-present": ({"name": None}, "block", "both"),
+        "price-not-negative": ({"list_price": {"amount": "-5", "currency": "USD"}}, "block", "both"),
+        "price-present": ({"list_price": None}, "block", "right"),
+        "price-currency-known": ({"list_price": {"amount": "5", "currency": "XXQ"}}, "block", "both"),
+        "cost-not-negative": ({"cost": {"amount": "-0.001", "currency": "USD"}}, "block", "both"),
+        "unit-present": ({"unit": None}, "block", "right"),
+        "weight-not-negative": ({"weight": Decimal("-1")}, "block", "both"),
+        "barcode-short": ({"barcode": "1" * 65}, "block", "both"),
+        "reorder-not-negative": ({"reorder_point": Decimal("-1")}, "block", "both"),
+    },
+    "product_template": {
+        "name-present": ({"name": ""}, "block", "both"),
+        "price-not-negative": ({"list_price": {"amount": "-1", "currency": "USD"}}, "block", "both"),
+        "unit-present": ({"unit": None}, "block", "right"),
+    },
+}
+"""Entity → rule → what makes it fire, its severity and where it is checked."""
+SIDES: tuple[Side, Side] = ("left", "right")
+
+
+def shipped(entity: str) -> Any:
+    return load_rules(text_of("rules", f"{entity.replace('_', '-')}-standard"), ENTITIES[entity])
+
+
+def test_every_file_of_rules_that_ships_is_tested_here_rule_by_rule() -> None:
+    for file in TEMPLATES.joinpath("rules").iterdir():
+        told = yaml.safe_load(file.read_text())
+        assert {rule["name"] for rule in told["items"]} == FIRES[told["entity"]].keys(), file.name
+
+
+@pytest.mark.parametrize("entity", FIRES)
+def test_a_good_record_breaks_none(entity: str) -> None:
+    rules = shipped(entity)
+    nothing = {name: None for name in ENTITIES[entity].fields}
+    for side in SIDES:
+        assert check_rules(rules, {**nothing, **GOOD[entity]}, side) == []
+
+
+@pytest.mark.parametrize(
+    ("entity", "rule"), [pytest.param(e, r, id=f"{e}-{r}") for e, listed in FIRES.items() for r in listed]
+)
+def test_the_rule_fires_with_its_severity_at_its_place_only(entity: str, rule: str) -> None:
+    wrong, severity, place = FIRES[entity][rule]
+    (compiled,) = [one for one in shipped(entity) if one.name == rule]
+    values = {**dict.fromkeys(ENTITIES[entity].fields), **GOOD[entity], **wrong}
+    for side in SIDES:
+        found = check_rules([compiled], values, side)
+        assert [(p.field, p.severity) for p in found] == (
+            [(compiled.field, severity)] if place in ("both", side) else []
+        )
+        assert all("{value}" not in p.message for p in found)
+
+
+def rule(check: str, field: str = "name") -> Any:
+    text = f"rules: r\nentity: customer\nitems:\n  - {{name: n, field: {field}, check: '{check}', message: wrong}}\n"
+    return load_rules(text, ENTITIES["customer"])
+
+
+def test_a_rule_that_cannot_be_decided_blocks_and_says_why() -> None:
+    (problem,) = check_rules(rule("at_least(credit_limit, 0)"), {"credit_limit": None, "name": "A"}, "left")
+    assert problem.severity == "block"
+    assert problem.message.startswith("the rule n cannot be decided")
+
+
+@pytest.mark.parametrize(
+    ("check", "why"),
+    [("nmae != null", "undeclared reference to 'nmae'"), ("name ==", "not an expression"), ("a." * 1500, "at most")],
+)
+def test_a_wrong_expression_is_refused_when_it_is_read(check: str, why: str) -> None:
+    with pytest.raises(Misconfigured, match=why):
+        rule(check)
+
+
+def test_a_rule_on_a_field_there_is_not_names_those_there_are() -> None:
+    with pytest.raises(Misconfigured, match="customer has no field colour") as caught:
+        rule("true", "colour")
+    assert "credit_limit" in caught.value.hint
+
+
+CALLS = {
+    "add": ('add(value, "0.1")', "0.2", "0.3"),
+    "subtract": ('subtract(value, "0.1")', "0.3", "0.2"),
+    "multiply": ("multiply(value, 3)", "0.1", "0.3"),
+    "divide": ("divide(value, 3, 4)", "1", "0.3333"),
+    "round": ("round(value, 1)", "0.25", "0.3"),
+    "compare": ("compare(value, 2)", "10", 1),
+    "less": ("less(value, 2)", "10", False),
+    "at_least": ("at_least(value, 10)", "10.00", True),
+    "days_between": ('days_between(value, "2026-03-01")', "2026-02-27", 2),
+    "add_days": ("add_days(value, 2)", "2026-02-27", "2026-03-01"),
+    "before": ('before(value, "2026-03-01")', "2026-02-28", True),
+    "upper": ("upper(value)", "ä", "Ä"),
+    "lower": ("lower(value)", "Ä", "ä"),
+    "trim": ("trim(value)", "  a  b ", "a b"),
+    "replace": ('replace(value, "-", "")', "a-b", "ab"),
+    "split": ('split(value, "-")[1]', "a-b", "b"),
+    "join": ('join(split(value, "-"), "+")', "a-b", "a+b"),
+    "part": ("part(value, 1, 3)", "abcd", "bc"),
+    "digits": ("digits(value)", "a1b2", "12"),
+    "blank": ("blank(value)", " ", True),
+    "either": ('either(value, "x")', "", "x"),
+    "is_email": ("is_email(value)", "a@b.example", True),
+    "is_phone": ("is_phone(value)", "+16502530000", True),
+    "is_country": ("is_country(value)", "ZZ", False),
+    "is_currency": ("is_currency(value)", "EUR", True),
+    "is_tax_id": ('is_tax_id(value, "BE")', "0477472701", True),
+}
+"""Function → a call, a value and the result."""
+
+
+def test_every_function_is_tested_here() -> None:
+    assert CALLS.keys() == FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_function_gives_what_it_says(name: str) -> None:
+    source, value, expected = CALLS[name]
+    assert expression(source)({"value": value}) == expected
+
+
+_NUMBER = st.decimals(-(10**9), 10**9, places=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_NUMBER, _NUMBER)
+def test_numbers_in_expressions_are_exact(a: Decimal, b: Decimal) -> None:
+    values = {"a": a, "b": b}
+    for name, exact in (("add", a + b), ("subtract", a - b), ("multiply", a * b)):
+        assert Decimal(expression(f"{name}(a, b)", ("a", "b"))(values)) == exact
+    assert expression("less(a, b)", ("a", "b"))(values) is (a < b)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "[1,2,3].map(a, [1,2,3].map(b, [1,2,3].map(c, [1,2,3].map(d, [1,2,3].map(e, e)))))",
+        " + ".join(["value"] * 60),
+        "value" * 1000,
+        'raw[value] == "x"',
+    ],
+)
+def test_what_could_grow_without_end_is_refused_before_it_runs(source: str) -> None:
+    with pytest.raises(ValueError):
+        expression(source)
+
+
+def test_a_long_text_does_not_grow_beyond_the_bound() -> None:
+    with pytest.raises(TransformProblem, match="longer than"):
+        expression('replace(value, "a", "aaaaaaaaaa")')({"value": "a" * 10_000})
