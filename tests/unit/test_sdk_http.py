@@ -303,3 +303,40 @@ async def test_the_clock_of_calls_is_injected() -> None:
     ):
         await http.send("GET", "/", doing="reading")
     assert seen[0].at == datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def in_turn(*handles: Handle) -> tuple[Handle, list[bytes]]:
+    """Each request meets the next of these; the heads of all that came are listed."""
+    turns, heads = iter(handles), list[bytes]()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes) -> None:
+        heads.append(head)
+        await next(turns)(reader, writer, head)
+
+    return handle, heads
+
+
+BUSY = answering(b"HTTP/1.1 429 X\r\nContent-Length: 0\r\n\r\n")
+GATEWAY = answering(b"HTTP/1.1 502 X\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize("first", [truncate, drop, GATEWAY, BUSY])
+async def test_a_read_that_broke_off_is_asked_again_at_once(first: Handle) -> None:
+    handle, heads = in_turn(first, first, answering(OK))
+    async with listening(handle) as port, client(f"http://127.0.0.1:{port}") as http:
+        answer = await http.send("GET", "/", doing="reading things", reads_only=True)
+    assert (answer.status, len(heads)) == (200, 3)
+
+
+async def test_a_write_is_asked_again_only_where_it_was_refused_unread() -> None:
+    handle, heads = in_turn(BUSY, GATEWAY)
+    async with listening(handle) as port, client(f"http://127.0.0.1:{port}") as http:
+        answer = await http.send("POST", "/", doing="creating customer 42")
+    assert (answer.status, len(heads)) == (502, 2)
+
+
+async def test_a_refusal_that_asks_for_a_long_wait_is_handed_up() -> None:
+    handle, heads = in_turn(answering(b"HTTP/1.1 429 X\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n"))
+    async with listening(handle) as port, client(f"http://127.0.0.1:{port}") as http:
+        answer = await http.send("GET", "/", doing="reading things", reads_only=True)
+    assert (answer.status, len(heads)) == (429, 1)

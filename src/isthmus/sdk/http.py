@@ -339,7 +339,7 @@ def rate_limited(doing: str, answer: Response, now: datetime, *, record: str | N
 
 def _broke_off(error: Unavailable) -> bool:
     """Whether the request left and its answer was cut: not when the server cannot be reached or took too long."""
-    return bool(error.facts.get("sent")) and error.facts.get("reason") != "TimeoutError"
+    return bool(error.facts.get("sent")) and not str(error.facts.get("reason")).endswith("TimeoutError")
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:
