@@ -234,3 +234,22 @@ async def test_many_small_goes_never_add_up_to_a_flood(database: Database) -> No
         world.put_left(name=f"n{n}")
         await world.settle()
     assert len(world.names("right")) == 30
+
+
+async def test_a_merge_on_one_side_asks_and_closes_when_the_counterpart_is_archived(world: World) -> None:
+    keeper = world.put_left(name="Acme", vat="A1")
+    world.put_right(Name="Acme", VAT="A1")
+    world.put_right(Name="Acme Inc")
+    await world.settle()
+    loser = next(r.key for r in world.left.rows["partner"].values() if r.values["name"] == "Acme Inc")
+    left_over = next(r.key for r in world.right.rows["account"].values() if r.values["Name"] == "Acme Inc")
+    world.left.rows["partner"][keeper].external_key = world.left.rows["partner"][loser].external_key
+    world.left.remove("partner", loser)
+    await world.settle()
+    assert rows(world.db, "select kind, state from dead_letter") == [("Ambiguous", "open")]
+    assert world.right.rows["account"][left_over].values["Active"] is True
+    world.put_right(left_over, Active=False)
+    await world.settle()
+    assert rows(world.db, "select state from dead_letter") == [("closed",)]
+    assert rows(world.db, "select side, key from link_alias") == [("left", loser)]
+    assert world.names("left") == world.names("right") == ["Acme"]

@@ -107,6 +107,17 @@ class LinkUpdate:
     agreed: bool = field(default=True)
 
 
+def alias(conn: Connection, pair_id: int, entity: str, merged: Sequence[tuple[str, str, str]]) -> None:
+    """Let the key of a record that was merged away lead to the survivor's Link; items are (side, key, survivor)."""
+    for side, key, survivor in merged:
+        sql = f"""insert into link_alias (pair_id, entity, side, key, link_id)
+                  select pair_id, entity, :side, :key, id from link
+                  where pair_id = :pair_id and entity = :entity and {side}_key = :survivor and state <> 'tombstone'
+                  on conflict (pair_id, entity, side, key) do update set link_id = excluded.link_id"""
+        given = {"pair_id": pair_id, "entity": entity, "side": side, "key": key, "survivor": survivor}
+        conn.execute(text(sql), given)
+
+
 _INSERT = text(
     """
     insert into link (pair_id, entity, left_key, right_key, left_base, right_base, left_version, right_version,

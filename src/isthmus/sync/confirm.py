@@ -48,6 +48,7 @@ class _Books:
     still_open: dict[int, list[str]] = field(default_factory=dict)
     hints: list[changes.NewEvent] = field(default_factory=list)
     linked: list[tuple[str, str]] = field(default_factory=list)
+    aliases: list[tuple[str, str, str]] = field(default_factory=list)
     counts: dict[str, Any] = field(
         default_factory=lambda: {
             **dict.fromkeys(
@@ -75,6 +76,7 @@ def confirm(
         link_id = made.get((link.left_key, link.right_key))
         if link_id is not None:
             _after_linking(books, entity, one, link_id)
+    links.alias(conn, entity.pair_id, entity.name, books.aliases)
     links.update(conn, books.moved, loop_minutes=entity.policy.guard.loop_minutes)
     intents.end(conn, books.ends)
     auditlog.append(conn, books.audit)
@@ -241,6 +243,8 @@ def _move_link(books: _Books, entity: EntityBinding, one: Settled) -> None:
         books.new_links.append((_new_link(plan, item, keys, versions, born, left_base, right_base), one))
         books.counts["linked"] += 0 if creates else 1
         return
+    if plan.alias is not None and (loser := item.seen(plan.alias[0]).key):
+        books.aliases.append((plan.alias[0], loser, plan.alias[1]))
     open_fields = {c.field for c in plan.conflicts}
     if open_fields or item.disputed:
         books.still_open[link.id] = sorted(open_fields)

@@ -126,7 +126,7 @@ class Gatherer:
             for record in found.values():
                 loser = wanted.get(record.external_key or "")
                 if loser is not None and record.key != loser.seen(side).key:
-                    loser.survivor = record.key
+                    loser.survivor = (side, record.key)
 
     async def _match(self, entity: EntityBinding, side: Side, items: list[Item]) -> None:
         """Look for counterparts: our own external key first, then the match keys on both sides."""

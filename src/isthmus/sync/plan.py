@@ -40,6 +40,7 @@ class Plan:
 
     `left_base` and `right_base` hold the fields that agree without a write; a Write brings its own Bases, which
     count only once it is confirmed. `error` holds or delays the record; `needs` is the record it waits for.
+    `alias` is the record that this one was merged into: its key leads there from now on.
     """
 
     item: Item
@@ -49,6 +50,7 @@ class Plan:
     conflicts: list[FieldConflict] = field(default_factory=list)
     links: bool = False
     tombstone: bool = False
+    alias: tuple[Side, str] | None = None
     error: IsthmusError | None = None
     needs: tuple[str, Side, str] | None = None
     reason: str = ""
@@ -254,15 +256,24 @@ def _plan_missing(entity: EntityBinding, item: Item, gone: Sequence[Side]) -> Pl
         return out
     if len(gone) == 2:
         out.tombstone, out.reason = True, "deleted on both sides"
+        out.alias = item.survivor
         return out
     side = gone[0]
+    kept = item.seen(other(side)).record
+    if item.survivor is not None and kept is not None and not kept.active:
+        out.tombstone, out.reason = True, f"it was merged into {item.survivor[1]} and its counterpart is archived"
+        out.alias = item.survivor
+        return out
     if item.survivor is not None:
         out.error = Ambiguous(
             f"following {entity.name} {item.seen(side).key} on the {side} side",
             record=item.seen(side).key,
-            answered=f"it was merged into {item.survivor}",
-            hint="Merge the counterparts as well, then retry; nothing is written until then.",
-            facts={"survivor": item.survivor, "side": side},
+            answered=f"it was merged into {item.survivor[1]}",
+            hint=(
+                "Merge the counterparts on the other side as well, or archive the one that is left over; nothing is "
+                "written until then, and this closes by itself."
+            ),
+            facts={"survivor": item.survivor[1], "side": side},
         )
         return out
     return _release(entity, item, out, other(side))

@@ -87,8 +87,8 @@ class Item:
 
     `choices` are the fields a person has decided; `disputed` says that the Link has open Conflicts.
 
-    `partners` gives the left and right key of every Link that a reference leads to. `survivor` is the key that the
-    missing side's external key leads to now: the record was merged into another one there.
+    `partners` gives the left and right key of every Link that a reference leads to. `survivor` is the side and
+    key that the missing record's external key leads to now: it was merged into another one there.
     """
 
     origin: Side
@@ -103,7 +103,7 @@ class Item:
     trouble: IsthmusError | None = None
     foreign_owner: bool = False
     partners: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)
-    survivor: str | None = None
+    survivor: tuple[Side, str] | None = None
 
     def seen(self, side: Side) -> Seen:
         return self.left if side == "left" else self.right
