@@ -162,8 +162,10 @@ def _serve(context: AbstractAsyncContextManager[Any], ready: Any) -> None:
             ready(up)
             await stop.wait()
 
+    import uvloop
+
     try:
-        asyncio.run(whole())
+        uvloop.run(whole())
     except (OSError, ValueError) as error:
         err.print(f"[bold red]The sandbox cannot start.[/] {error}", highlight=False)
         raise typer.Exit(1) from error

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from .app import Running, running
 from .settings import Settings
 
@@ -66,7 +68,7 @@ def main() -> None:
     print_ready = told.pop("print_ready")
     given: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
     try:
-        asyncio.run(serve(Settings(**given), _print_ready if print_ready else lambda _: None))
+        uvloop.run(serve(Settings(**given), _print_ready if print_ready else lambda _: None))
     except (OSError, ValueError) as error:
         sys.exit(f"The sandbox cannot start. {error}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import secrets
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -15,6 +16,11 @@ from .schema import catalogue
 from .store import Store, stamp_text
 
 TABLES = "CREATE TABLE IF NOT EXISTS subscription (id TEXT PRIMARY KEY, client TEXT NOT NULL, doc TEXT NOT NULL);"
+
+
+@lru_cache(maxsize=4096)
+def _covers(patterns: tuple[str, ...], event_type: str) -> bool:
+    return any(fnmatch.fnmatchcase(event_type, pattern) for pattern in patterns)
 
 
 class Subscription(msgspec.Struct, kw_only=True):
@@ -31,7 +37,7 @@ class Subscription(msgspec.Struct, kw_only=True):
 
     def wants(self, event_type: str) -> bool:
         """Whether one of its patterns (`customer.*`, `*`) covers the event."""
-        return any(fnmatch.fnmatchcase(event_type, pattern) for pattern in self.events)
+        return _covers(self.events, event_type)
 
     def secrets_at(self, stamp: int) -> tuple[str, ...]:
         """The secrets that sign now, the newest first."""
