@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import typer
 
+from isthmus.cli.consent import authorize
 from isthmus.cli.session import JSON, actor, err, grid, out, print_rows, run, say_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Configured logins to systems.")
+app.command()(authorize)
 
 _SET = typer.Option([], "--set", help="A setting: name=value; may be given several times.")
 _SECRET = typer.Option([], "--secret", help="A secret: name=value, name=@FILE, name=$VARIABLE or name (asks).")
@@ -90,20 +93,26 @@ def doctor(name: str = typer.Argument(help="The Connection."), as_json: bool = J
 def rotate(
     name: str = typer.Argument(help="The Connection."),
     secret: list[str] = _SECRET,
+    proof: list[str] = typer.Option(
+        [], "--proof", help="What the system wants to see before it makes a new secret, like password; used once."
+    ),
     as_json: bool = JSON,
 ) -> None:
-    """Replace secrets, once the new ones are proven to work."""
+    """Replace secrets, once the new ones are proven to work; without --secret the system is asked to make them."""
     from isthmus.operate import connections
 
     given = dict(secret_of(text) for text in secret)
-    if not given:
-        raise typer.BadParameter("name at least one --secret")
+    shown = dict(secret_of(text) for text in proof)
 
     async def work(runtime: Any) -> Any:
-        return await connections.rotate(runtime, name, given, actor())
+        return await connections.rotate(runtime, name, given, actor(), proof=shown)
 
     findings = run(work, as_json=as_json)
-    say_json([told(f) for f in findings]) if as_json else out.print("The new secrets work and are in use.")
+    if as_json:
+        say_json([told(f) for f in findings])
+        return
+    out.print("The new secrets work and are in use.")
+    show(f for f in findings if f.status == "problem" or f.check in ("key", "old secrets"))
 
 
 @app.command()
@@ -123,6 +132,7 @@ def hooks(
     name: str = typer.Argument(help="The Connection."),
     base_url: str = typer.Option(..., "--base-url", help="Where the other system reaches this service."),
     admin: list[str] = typer.Option([], "--admin", help="A temporary administrator secret; used once, never stored."),
+    remove: bool = typer.Option(False, "--remove", help="Take them away again."),
     as_json: bool = JSON,
 ) -> None:
     """Register webhooks for every Entity that the pairs of this Connection use; repairs what is missing."""
@@ -131,15 +141,22 @@ def hooks(
     given = dict(secret_of(text) for text in admin)
 
     async def work(runtime: Any) -> Any:
+        if remove:
+            return await connections.remove_hooks(runtime, name, base_url, admin=given or None)
         return await connections.install_hooks(runtime, name, base_url, admin=given or None)
 
-    found = run(work, as_json=as_json)
+    found = run(work, as_json=as_json) or ()
     if as_json:
         say_json([{"entity": h.entity, "installed": h.installed, "detail": h.detail} for h in found])
         return
+    if remove:
+        out.print(f"The webhooks of {name} are removed.", highlight=False)
+    elif not found:
+        out.print(f"No pair uses {name} yet: run this again when one does.", highlight=False)
     for hook in found:
         mark = "[green]installed[/]" if hook.installed else "[yellow]not installed[/]"
-        out.print(f"{hook.entity}: {mark} {hook.detail}", highlight=False)
+        out.print(f"{mark} [bold]{hook.entity}[/]: ", end="", highlight=False)
+        out.print(hook.detail, highlight=False, markup=False)
 
 
 def told(finding: Any) -> dict[str, Any]:
@@ -147,14 +164,28 @@ def told(finding: Any) -> dict[str, Any]:
     return {n: getattr(finding, n) for n in ("check", "status", "message", "fix")}
 
 
-def show(findings: Any) -> None:
-    """Print findings, the fix below each."""
+def show(findings: Iterable[Any]) -> None:
+    """Print findings below each other, the fix below what is wrong, and how many of each there are."""
+    from rich.table import Table
+    from rich.text import Text
+
+    found = list(findings)
     marks = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[bold red]problem[/]"}
-    for f in findings:
-        out.print(f"{marks[f.status]} {f.check}: ", end="")
-        out.print(f.message, highlight=False, markup=False)
-        if f.fix and f.status != "ok":
-            out.print(f"    fix: {f.fix}", highlight=False, markup=False)
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for f in found:
+        text = Text(f.message)
+        if f.fix:
+            text.append(
+                f"\n{'fix' if f.status != 'ok' else 'more'}: {f.fix}", style="dim" if f.status == "ok" else "cyan"
+            )
+        table.add_row(marks[f.status], f.check, text)
+    out.print(table, soft_wrap=False)
+    counts = {status: sum(f.status == status for f in found) for status in marks}
+    if len(found) > 1:
+        out.print(f"{counts['ok']} ok, {counts['warning']} to look at, {counts['problem']} to correct", style="dim")
 
 
 def assignment(text: str) -> tuple[str, Any]:

@@ -16,12 +16,16 @@ from isthmus.model.secret import Secret
 from isthmus.operate.assemble import mapping_file, parse_pair
 from isthmus.operate.runtime import Runtime, system_settings
 from isthmus.operate.secrets import ProvingTokens, open_secrets
-from isthmus.sdk.connector import Finding, HookStatus
+from isthmus.sdk.connector import Connector, Finding, HookStatus
 from isthmus.sdk.registry import ConnectorKind, find
+from isthmus.sdk.services import Services
 from isthmus.store import auditlog, connections, pairs, secrets
 
 HOOK_SECRET = "hook_secret"  # noqa: S105 - the name of the secret
 """Every Connection has one: it is part of the URL that webhooks are sent to, or what signs them."""
+
+ADMIN = "admin_"
+"""How the names of secrets begin that are used for one call and never stored."""
 
 
 async def add(
@@ -36,6 +40,7 @@ async def add(
 ) -> int:
     """Store a Connection; its settings are checked by the connector's own form, secrets are sealed at once."""
     connector = find(kind)
+    _never_kept(given)
     plain = dict(settings)
     sealed = {**given, **{n: Secret(str(plain.pop(n))) for n in connector.secret_names() if n in plain}}
     sealed.setdefault(HOOK_SECRET, Secret(random_secrets.token_urlsafe(24)))
@@ -64,8 +69,18 @@ async def add(
     return await runtime.db.run(work)
 
 
-async def rotate(runtime: Runtime, name: str, given: Mapping[str, Secret], actor: str) -> list[Finding]:
-    """Replace secrets of a Connection after proving that the new ones work; pairs halted by the old ones resume."""
+async def rotate(
+    runtime: Runtime,
+    name: str,
+    given: Mapping[str, Secret],
+    actor: str,
+    *,
+    proof: Mapping[str, Secret] | None = None,
+) -> list[Finding]:
+    """Replace secrets of a Connection after proving that the new ones work; pairs halted by the old ones resume.
+
+    Without new secrets the connector makes them; `proof` is what the other system wants to see for that, used once.
+    """
     row = await runtime.db.run(connections.get, name)
     kind = find(row.kind)
     unknown = sorted(set(given) - set(kind.secret_names()) - {HOOK_SECRET})
@@ -75,43 +90,64 @@ async def rotate(runtime: Runtime, name: str, given: Mapping[str, Secret], actor
             answered=f"a {kind.name} connection has no secret {', '.join(unknown)}",
             hint=f"Its secrets are: {', '.join(kind.secret_names())}.",
         )
+    _never_kept(given)
     before = await runtime.db.run(open_secrets, runtime.keys, row.id)
     services = await runtime.services(row)
-    proving = ProvingTokens(services.tokens)
-    candidate = kind.make(
-        system_settings(row.settings), _known(kind, {**before, **given}), replace(services, tokens=proving)
-    )
+    old = kind.make(system_settings(row.settings), _known(kind, before), services)
+    try:
+        given = given or await old.renew(proof or {})
+        proving = ProvingTokens(services.tokens)
+        findings = await _proven(kind, row, {**before, **given}, replace(services, tokens=proving))
+        await runtime.db.run(_replace, runtime, row, given, actor)
+        for token, value in proving.kept.items():
+            await services.tokens.save(token, value)
+        logins = set(given) - {HOOK_SECRET, "webhook_secret"}
+        if any(before.get(one) != given[one] for one in logins):
+            findings.append(await _retired(old, proof or {}))
+    finally:
+        await old.close()
+    return findings
+
+
+async def _proven(kind: ConnectorKind, row: Any, found: Mapping[str, Secret], services: Services) -> list[Finding]:
+    """What the doctor finds with these secrets; raises when they do not open the system."""
+    candidate = kind.make(system_settings(row.settings), _known(kind, found), services)
     try:
         findings = list(await candidate.check())
     finally:
         await candidate.close()
     problems = [f for f in findings if f.status == "problem"]
-    if problems:
+    if problems and not any(f.check == "login" and f.status == "ok" for f in findings):
         raise Misconfigured(
-            f"rotating secrets of connection {name}",
+            f"rotating secrets of connection {row.name}",
             answered=problems[0].message,
             hint=f"{problems[0].fix} The old secrets stay in use.",
         )
-
-    def work(conn: Connection) -> None:
-        secrets.put(conn, runtime.keys, row.id, given)
-        conn.execute(text("delete from secret where connection_id = :id and name like 'token:%'"), {"id": row.id})
-        connections.set_state(conn, row.id, "ok")
-        conn.execute(text("update connection set updated_at = now() where id = :id"), {"id": row.id})
-        for pair in pairs.listing(conn):
-            if row.id in (pair.left_id, pair.right_id) and (pair.state_reason or {}).get("kind") == "AuthFailed":
-                pairs.set_state(conn, pair.id, "active")
-                for entity in pair.settings.get("entities", {}):
-                    runtime.wake(conn, pair.id, entity)
-        entry = auditlog.Entry(
-            action="rotate secrets", actor=actor, why={"connection": name}, after={"secrets": sorted(given)}
-        )
-        auditlog.append(conn, [entry])
-
-    await runtime.db.run(work)
-    for token, value in proving.kept.items():
-        await services.tokens.save(token, value)
     return findings
+
+
+async def _retired(old: Connector, proof: Mapping[str, Secret]) -> Finding:
+    """The old secrets ended at the other side, as far as it lets us; that it does not must undo nothing."""
+    try:
+        return Finding(check="old secrets", status="ok", message=await old.retire(proof))
+    except IsthmusError as error:
+        return Finding(check="old secrets", status="warning", message=str(error), fix=error.hint)
+
+
+def _replace(conn: Connection, runtime: Runtime, row: Any, given: Mapping[str, Secret], actor: str) -> None:
+    secrets.put(conn, runtime.keys, row.id, given)
+    conn.execute(text("delete from secret where connection_id = :id and name like 'token:%'"), {"id": row.id})
+    connections.set_state(conn, row.id, "ok")
+    conn.execute(text("update connection set updated_at = now() where id = :id"), {"id": row.id})
+    for pair in pairs.listing(conn):
+        if row.id in (pair.left_id, pair.right_id) and (pair.state_reason or {}).get("kind") == "AuthFailed":
+            pairs.set_state(conn, pair.id, "active")
+            for entity in pair.settings.get("entities", {}):
+                runtime.wake(conn, pair.id, entity)
+    entry = auditlog.Entry(
+        action="rotate secrets", actor=actor, why={"connection": row.name}, after={"secrets": sorted(given)}
+    )
+    auditlog.append(conn, [entry])
 
 
 async def doctor(runtime: Runtime, name: str) -> list[Finding]:
@@ -119,6 +155,7 @@ async def doctor(runtime: Runtime, name: str) -> list[Finding]:
     row = await runtime.db.run(connections.get, name)
     try:
         connector = await runtime.connector(row)
+        connector.uses(await runtime.db.run(paths_of, row.id))
         return list(await connector.check())
     except IsthmusError as error:
         return [Finding(check="open", status="problem", message=str(error), fix=error.hint)]
@@ -170,6 +207,26 @@ async def install_hooks(
     standing = {h.entity: h.installed for h in found}
     await runtime.db.run(keep_hook_state, row.id, {"base_url": base_url, "standing": standing})
     return found
+
+
+async def remove_hooks(
+    runtime: Runtime, name: str, base_url: str, *, admin: Mapping[str, Secret] | None = None
+) -> None:
+    """Take the webhooks of a Connection away again, and forget that there were any."""
+    row = await runtime.db.run(connections.get, name)
+    kind = find(row.kind)
+    stored = await runtime.db.run(open_secrets, runtime.keys, row.id)
+    known = _known(kind, {**stored, **(admin or {})})
+    own = kind.make(system_settings(row.settings), known, await runtime.services(row))
+    try:
+        await own.remove_hooks(await hook_url(runtime, row, base_url))
+    finally:
+        await own.close()
+
+    def forget(conn: Connection) -> None:
+        conn.execute(text("delete from setting where name = :name"), {"name": _hooks(row.id)})
+
+    await runtime.db.run(forget)
 
 
 def hook_state(conn: Connection, connection_id: int) -> dict[str, Any] | None:
@@ -227,6 +284,16 @@ def _filtered(scope: Any) -> list[str]:
         return [str(name) for name in scope]
     terms = scope if isinstance(scope, list | tuple) else ()
     return [str(term[0]) for term in terms if isinstance(term, list | tuple) and len(term) == 3]
+
+
+def _never_kept(given: Mapping[str, Secret]) -> None:
+    """Administrators' secrets are for one call; storing one would make every later leak worse."""
+    found = sorted(name for name in given if name.startswith(ADMIN))
+    if found:
+        raise Misconfigured(
+            f"storing {', '.join(found)}: an administrator's secret is never stored",
+            hint="Give it to the one command that needs it: `isthmus connection hooks NAME --admin admin_key=@FILE`.",
+        )
 
 
 def _known(kind: ConnectorKind, given: Mapping[str, Secret]) -> dict[str, Secret]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from isthmus.connectors.odoo.changing import Changer
 from isthmus.connectors.odoo.creating import Creator
+from isthmus.connectors.odoo.doctor import Doctor
 from isthmus.connectors.odoo.external import ExternalIds
 from isthmus.connectors.odoo.fields import Fields
 from isthmus.connectors.odoo.hooks import Hooks
@@ -15,6 +16,7 @@ from isthmus.connectors.odoo.identity import fingerprint
 from isthmus.connectors.odoo.natural import NaturalKeys
 from isthmus.connectors.odoo.paths import real
 from isthmus.connectors.odoo.reading import PAGE, Reader, value_domain
+from isthmus.connectors.odoo.rotation import Rotation
 from isthmus.connectors.odoo.settings import OdooSettings
 from isthmus.connectors.odoo.sources import Roots
 from isthmus.connectors.odoo.updating import Updater
@@ -40,6 +42,7 @@ from isthmus.sdk import (
     Outcome,
     Record,
     Scope,
+    Secret,
     Selection,
     Services,
     Traits,
@@ -76,6 +79,8 @@ class OdooConnector(Connector):
         self._roots = Roots(self.wire, self._fields)
         self._changer = Changer(self.wire, self._roots)
         self._hooks = Hooks(self.wire, installation=services.installation, connection=services.connection)
+        self._doctor = Doctor(self.wire, self._fields, self._hooks, name=services.connection)
+        self._rotation = Rotation(self.wire, self._fields, connection=services.connection)
 
     @property
     def traits(self) -> Traits:
@@ -89,12 +94,7 @@ class OdooConnector(Connector):
         )
 
     async def check(self) -> Sequence[Finding]:
-        try:
-            await self.wire.open()
-            await self.wire.uid()
-        except IsthmusError as error:
-            return [Finding(check="login", status="problem", message=str(error), fix=error.hint)]
-        return [Finding(check="login", status="ok", message=f"{self.settings.url} accepts the key.")]
+        return await self._doctor.findings()
 
     async def describe(self, entities: Sequence[str] | None = None) -> Sequence[EntitySchema]:
         if entities is not None:
@@ -213,6 +213,7 @@ class OdooConnector(Connector):
 
     def uses(self, paths: Mapping[str, Sequence[str]]) -> None:
         self._hooks.uses(paths)
+        self._doctor.uses(paths)
 
     async def install_hooks(self, entities: Sequence[str], url: str) -> Sequence[HookStatus]:
         done = await self._hooks.install(entities, url)
@@ -225,6 +226,12 @@ class OdooConnector(Connector):
 
     async def hooks(self, entities: Sequence[str], url: str) -> Sequence[HookStatus]:
         return await self._hooks.status(entities, url)
+
+    async def renew(self, proof: Mapping[str, Secret]) -> Mapping[str, Secret]:
+        return await self._rotation.renew(proof)
+
+    async def retire(self, proof: Mapping[str, Secret]) -> str:
+        return await self._rotation.retire(proof)
 
     async def fingerprint(self) -> Mapping[str, Any]:
         return await fingerprint(self.wire)

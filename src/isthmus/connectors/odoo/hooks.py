@@ -69,10 +69,10 @@ class Hooks:
 
     async def status(self, entities: Sequence[str], url: str) -> list[HookStatus]:
         """How the automations stand, as far as the sync user may see; without raising for a set-up that lacks them."""
-        cause = await self._impossible()
+        cause = await self.impossible()
         if cause:
             return [HookStatus(entity=entity, installed=False, detail=cause) for entity in entities]
-        found = await self._found(self._wire, url)
+        found = await self.found(self._wire, url)
         out = []
         for entity in entities:
             try:
@@ -92,11 +92,11 @@ class Hooks:
             return [await self._with_steps(one, url) for one in await self.status(entities, url)]
         await _must_be_admin(admin)
         await actions.install(admin, GUARDED_WRITE)
-        cause = await self._impossible()
+        cause = await self.impossible()
         if cause:
             return [HookStatus(entity=entity, installed=False, detail=cause) for entity in entities]
         await actions.install(admin, WHAT_IS_INSTALLED)
-        found = {str(one["name"]): one for one in await self._found(admin, url) or ()}
+        found = {str(one["name"]): one for one in await self.found(admin, url) or ()}
         wanted = [rule for entity in entities for rule in await self._rules(entity)]
         await automations.put(admin, wanted, url, found)
         kept = {rule.name for rule in wanted}
@@ -136,7 +136,7 @@ class Hooks:
             return None
         return self._wire.with_key(settings.admin_key, settings.admin_login.reveal() if settings.admin_login else None)
 
-    async def _impossible(self) -> str:
+    async def impossible(self) -> str:
         """Why no automation can post to us, or nothing."""
         major = int((await self._wire.version()).get("server_version_info", [0])[0])
         if major < OLDEST:
@@ -160,7 +160,7 @@ class Hooks:
             return True  # this user may not look; installing tells
         return bool(found)
 
-    async def _found(self, wire: Wire, url: str) -> list[Mapping[str, Any]] | None:
+    async def found(self, wire: Wire, url: str) -> list[Mapping[str, Any]] | None:
         """Our rules as they are in Odoo; None when this user cannot see them."""
         there = await actions.find(wire, WHAT_IS_INSTALLED)
         if there is None:
@@ -214,15 +214,19 @@ def _status(entity: str, wanted: Sequence[Rule], found: Sequence[Mapping[str, An
     return HookStatus(entity=entity, installed=False, detail=", ".join(told))
 
 
-async def _must_be_admin(admin: Wire) -> None:
-    doing = "checking the administrator key"
-    rights = await admin.call(
-        "res.users", "has_group", doing=doing, ids=[await admin.uid()], reads=True, context=TECHNICAL,
-        group_ext_id="base.group_system",
+async def is_administrator(wire: Wire, user: int) -> bool:
+    """Whether a user may change Odoo's settings."""
+    told = await wire.call(
+        "res.users", "has_group", doing="asking whether the login is an administrator", ids=[user], reads=True,
+        context=TECHNICAL, group_ext_id="base.group_system",
     )  # fmt: skip
-    if not rights:
+    return bool(told)
+
+
+async def _must_be_admin(admin: Wire) -> None:
+    if not await is_administrator(admin, await admin.uid()):
         raise Misconfigured(
-            f"{doing}: it belongs to a user who is no administrator",
+            "checking the administrator key: it belongs to a user who is no administrator",
             hint="Give the key of a user with the role Administrator (Settings), made for this and deleted afterwards.",
         )
 
