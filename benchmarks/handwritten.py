@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -36,6 +36,7 @@ class Odoo:
     url: str
     database: str
     key: str
+    access: dict[str, Any] = field(default_factory=dict)
 
     async def call(self, http: aiohttp.ClientSession, model: str, method: str, **arguments: Any) -> Any:
         headers = {"Authorization": f"bearer {self.key}", "X-Odoo-Database": self.database}

@@ -12,64 +12,15 @@ import argparse
 import asyncio
 import json
 import statistics
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import handwritten
 from handwritten import FIELDS, Bng, Odoo
-from harness import installation, say
-
-ROOT = Path(__file__).parent.parent
-RIG = ROOT / "tools" / "odoo" / "rig.py"
-
-
-def rig(*words: str) -> dict[str, Any]:
-    """One command of the Odoo rig."""
-    done = subprocess.run([sys.executable, str(RIG), *words, "--json"], capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
-
-
-@contextmanager
-def odoo_database(name: str) -> Iterator[Odoo]:
-    """A clean database of the real Odoo, dropped afterwards."""
-    rig("drop", name)
-    told = rig("fresh", name)
-    try:
-        yield Odoo(told["url"], name, told["api_key"])
-    finally:
-        rig("drop", name)
-
-
-@contextmanager
-def bng_sandbox() -> Iterator[tuple[Bng, str]]:
-    """A BNG sandbox of its own process, and the key to its switches."""
-    command = [sys.executable, "-m", "isthmus.sandbox.bng", "--print-ready"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
-        yield Bng(told["url"], told["client_id"], told["client_secret"]), told["admin_key"]
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def switch(bng: Bng, admin_key: str, verb: str, told: dict[str, Any]) -> Any:
-    """Turn a switch of the sandbox."""
-    request = urllib.request.Request(
-        f"{bng.url}/sandbox/{verb}",
-        data=json.dumps(told).encode(),
-        headers={"Authorization": f"Bearer {admin_key}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return json.load(answer)
+from harness import say
+from systems import between, bng_sandbox, load, odoo_database, rig, switch
 
 
 def customers(count: int) -> list[dict[str, Any]]:
@@ -117,25 +68,6 @@ def in_bng(bng: Bng, admin_key: str) -> list[str]:
     return sorted(json.dumps(row, sort_keys=True) for row in plain)
 
 
-@contextmanager
-def ours(odoo: Odoo, bng: Bng) -> Iterator[Any]:
-    """An installation with both connections and a pair of customers; yields what loads it and returns the seconds."""
-    with installation() as home:
-        home.run("connection", "add", "odoo", "--kind", "odoo", "--url", odoo.url, "--set", f"database={odoo.database}",
-                 "--set", "allow_loopback=true", "--secret", f"api_key={odoo.key}", "--no-check")  # fmt: skip
-        home.run("connection", "add", "bng", "--kind", "bng", "--url", bng.url, "--set", f"client_id={bng.client_id}",
-                 "--set", "allow_loopback=true", "--set", "calls_per_second=0",
-                 "--secret", f"client_secret={bng.client_secret}", "--no-check")  # fmt: skip
-        home.run("pair", "add", "main", "--left", "odoo", "--right", "bng")
-
-        def load() -> tuple[float, dict[str, Any]]:
-            started = time.perf_counter()
-            done = home.run("load", "main", "--entity", "customer", "--yes")
-            return time.perf_counter() - started, done["done"]["customer"]
-
-        yield load
-
-
 def best_of_reference(given: argparse.Namespace, bng: Bng) -> tuple[int, int, dict[str, float]]:
     """The batch and number of callers that serve the reference best, on a part of the records."""
     sizes = [(b, c) for b in (100, 500, 1000) for c in (1, 2, 4)]
@@ -163,8 +95,8 @@ def load_odoo(given: argparse.Namespace) -> dict[str, Any]:
                 asyncio.run(handwritten.to_odoo(bng, odoo, batch=batch, callers=callers))
                 reference.append(time.perf_counter() - started)
                 wanted = asyncio.run(in_odoo(odoo))
-            with odoo_database("bench_ours") as odoo, ours(odoo, bng) as load:
-                seconds, done = load()
+            with odoo_database("bench_ours") as odoo, between(odoo, bng) as home:
+                seconds, done = load(home)
                 mine.append(seconds)
                 found = asyncio.run(in_odoo(odoo))
             assert len(wanted) == given.records, f"the reference wrote {len(wanted)}"
@@ -188,8 +120,8 @@ def load_bng(given: argparse.Namespace) -> dict[str, Any]:
                 asyncio.run(handwritten.to_bng(odoo, bng, batch=100, callers=2))
                 reference.append(time.perf_counter() - started)
                 wanted = [row for row in in_bng(bng, admin_key) if "@company" in row]
-            with bng_sandbox() as (bng, admin_key), ours(odoo, bng) as load:
-                seconds, done = load()
+            with bng_sandbox() as (bng, admin_key), between(odoo, bng) as home:
+                seconds, done = load(home)
                 mine.append(seconds)
                 found = [row for row in in_bng(bng, admin_key) if "@company" in row]
             assert len(wanted) == given.records, f"the reference wrote {len(wanted)}"
