@@ -89,6 +89,7 @@ class Binding:
         more = [path for step in (*self.reads, *self.writes) for path in step.paths]
         more += [path for path in (self.instead_when, self.clear_when) if path]
         more += self.write_when.paths if self.write_when else ()
+        more += self.clear or ()  # what is written is read before, so that it can be expected
         return (*self.own_paths, *more)
 
     def _reader(self) -> ReadInto:
@@ -222,7 +223,10 @@ class Binding:
         given = self._given(values, current)
         if new and self.default is not None and self._is_empty(given):
             given = self.default
-        left_out = self._left_out(given, current, new)
+        try:
+            left_out, skipped = self._left_out(given, current, new), True
+        except _TROUBLE as error:
+            left_out, skipped = _message(error), False
         if left_out:
             return FieldTrace(
                 fields=self.fields,
@@ -231,7 +235,7 @@ class Binding:
                 given=given,
                 steps=(),
                 problem=left_out,
-                skipped=True,
+                skipped=skipped,
             )
         chain = [(s.name, s.write, s.sees_empty) for s in self.writes if s.write is not None]
         chain += [(f"normalise: {s.name}", s.read, s.sees_empty) for s in self.normalise]
