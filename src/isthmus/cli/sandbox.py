@@ -62,6 +62,7 @@ def bng(
         )
         facts = {
             "address": up.url,
+            "its screens": f"{up.url}/screens",
             "described at": f"{up.url}/openapi.json",
             "client id": settings.client_id,
             "client secret": settings.client_secret,

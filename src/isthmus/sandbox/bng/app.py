@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from . import admin, hooks_api, lines_api, oauth_api, records_api, shipping
+from . import admin, hooks_api, lines_api, oauth_api, records_api, screens, shipping
 from .gate import front
 from .service import Sandbox
 from .settings import Settings
@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> web.Application:
     sandbox = Sandbox(settings)
     app = web.Application(middlewares=[front(sandbox)], client_max_size=MAX_BODY)
     app[SANDBOX] = sandbox
-    for part in (records_api, lines_api, shipping, hooks_api, oauth_api, admin):
+    for part in (records_api, lines_api, shipping, hooks_api, oauth_api, admin, screens):
         app.add_routes(part.routes(sandbox))
 
     async def living(_: web.Application) -> AsyncIterator[None]:

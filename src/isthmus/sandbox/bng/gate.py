@@ -49,7 +49,7 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ApiError as error:
         return answer_error(request, error)
     except web.HTTPException as error:
-        if error.status < 400 or request.path.startswith("/screens"):
+        if error.status < 400 or request.path.startswith("/screens/"):
             raise
         return answer_error(request, _of_aiohttp(request, error))
     except Exception:

@@ -234,6 +234,12 @@ class Store:
         query = f"SELECT CAST(doc AS BLOB) FROM {entity} ORDER BY updated, id"
         return [bytes(row[0]) for row in self.db.execute(query)]
 
+    def newest_raw(self, entity: str, words: str, most: int) -> list[bytes]:
+        """Records with this text anywhere, whatever its case, as JSON, the latest change first."""
+        query = f"SELECT CAST(doc AS BLOB) FROM {entity} WHERE ? = '' OR instr(lower(doc), lower(?)) "
+        rows = self.db.execute(query + "ORDER BY updated DESC, id LIMIT ?", (words, words, most))
+        return [bytes(row[0]) for row in rows]
+
     def delete(self, entity: str, key: str) -> None:
         """Remove a record for good."""
         self.db.execute(f"DELETE FROM {entity} WHERE id = ?", (key,))
