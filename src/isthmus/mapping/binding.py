@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from isthmus.mapping.cel import Expression
@@ -239,7 +239,16 @@ class Binding:
             )
         chain = [(s.name, s.write, s.sees_empty) for s in self.writes if s.write is not None]
         chain += [(f"normalise: {s.name}", s.read, s.sees_empty) for s in self.normalise]
-        return self._explain("write", given, chain, current)
+        told = self._explain("write", given, chain, current)
+        if told.problem:
+            return told
+        placed: dict[str, Any] = {}
+        try:
+            self._place(told.result, current, placed)
+        except _TROUBLE as error:
+            return replace(told, result=None, problem=_message(error))
+        only = self.source.path if self.source is not None else None
+        return replace(told, result=placed.get(only) if only and placed.keys() <= {only} else placed)
 
     def _left_out(self, value: Any, current: Mapping[str, Any], new: bool) -> str:
         """Why `write_into` would leave the value out, or nothing."""
