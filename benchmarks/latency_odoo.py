@@ -122,7 +122,7 @@ def main() -> None:
             with home.serving() as (url, _):
                 if not given.polling:
                     home.run("connection", "hooks", "bng", "--base-url", url)
-                    admin = f"api_key={access['admin_key']}"
+                    admin = f"admin_key={access['admin_key']}"
                     home.run("connection", "hooks", "odoo", "--base-url", url, "--admin", admin)
                 time.sleep(3)
                 bench = Bench(odoo, access["admin_key"], access["dsn"], bng, bng_admin)
