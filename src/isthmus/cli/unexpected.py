@@ -8,7 +8,7 @@ from pathlib import Path
 
 from isthmus.errors import IsthmusError, Unavailable
 
-SECRET_OPTIONS = ("--secret", "--admin", "--api-key", "--client-secret", "--webhook-secret", "--admin-key")
+SECRET_OPTIONS = ("--secret", "--admin", "--proof", "--api-key", "--client-secret", "--webhook-secret", "--admin-key")
 
 
 def tell(error: Exception, arguments: Sequence[str]) -> None:
