@@ -185,7 +185,7 @@ class Campaign:
             self.paused(conflicts * (turn + 1) // turns - conflicts * turn // turns, turn)
             self.check(f"conflicts {turn + 1}")
         self.faults(0)
-        self.product.command("sweep", PAIR, fine=(0, 3))
+        self.product.command("sweep", PAIR, fine=(0, 3), tries=8)
         self.check("end")
         if self.options.checks:
             self.extra |= work.checks(self)
@@ -259,7 +259,7 @@ class Campaign:
         """Wait until nothing moves, then have the oracle judge everything; deletions need a Sweep without hooks."""
         seconds = self.product.wait_until_quiet(seconds=240, still=self.options.still, cursors=self._cursors)
         if self.driver.done["merges"] or self.driver.done["deletes"]:
-            self.product.command("sweep", PAIR, fine=(0, 3))
+            self.product.command("sweep", PAIR, fine=(0, 3), tries=8)
             seconds += self.product.wait_until_quiet(seconds=240, still=self.options.still, cursors=self._cursors)
         seen = self.oracle.look()
         verdict = self.oracle.judge(seen, self.driver.expected(), self.driver.holds, self.driver.by_key)

@@ -53,6 +53,7 @@ class Driver:
         self.holds: Counter[tuple[str, str, str]] = Counter()
         self.done: Counter[str] = Counter()
         self._n = 0
+        self.busy: set[Key] = set()
         self._dealt: dict[tuple[Key, str], str] = {}
         self._no_credit = not credit_limit
         self.ids = Ids(
@@ -178,14 +179,31 @@ class Driver:
                 s.left = int(left[0].key)
             if s.right is None and len(right) == 1:
                 s.right = right[0].key
+            s.seen_on_both = len(left) == len(right) == 1
             self._remember(s)
         self._dealt.clear()
+        self.busy.clear()
 
     # -- edits -------------------------------------------------------------------------------------------------
 
     def pool(self, *, archived: bool = False) -> list[Subject]:
         """Records that are linked and may be edited."""
         return [s for s in self.subjects.values() if s.linked and s.archived == archived and "*" not in s.frozen]
+
+    def untouched(self, entity: str | None = None) -> list[Subject]:
+        """Records that agree and have not been touched since they were seen to, in random order."""
+        found = [s for s in self.pool() if (s.entity, s.mark) not in self.busy and s.entity == (entity or s.entity)]
+        self.dice.shuffle(found)
+        return found
+
+    def touch(self, *subjects: Subject) -> None:
+        """Leave these alone until they were seen to agree again."""
+        self.busy.update((s.entity, s.mark) for s in subjects)
+
+    def alone(self, s: Subject) -> bool:
+        """Whether no other record hangs on it in Odoo: no contacts, no company, no delivery address."""
+        hangs = any(o.parent == s.mark for o in self.subjects.values())
+        return not (s.parent or hangs or s.values.get("shipping"))
 
     def edit(self, side: str, pool: Sequence[Subject]) -> bool:
         """Change one random field of one random record from this side; False when none is this side's."""
@@ -282,11 +300,9 @@ class Driver:
 
     def conflicts(self, count: int) -> None:
         """So many true conflicts on different records."""
-        pool = self.pool()
-        self.dice.shuffle(pool)
-        for s in pool[:count]:
-            names = [n for n in self.fields(s) if n not in ("cost",)]
-            self.conflict(s, self.dice.choice(names))
+        for s in self.untouched()[:count]:
+            self.touch(s)
+            self.conflict(s, self.dice.choice(self.fields(s)))
 
     @staticmethod
     def forget_values(s: Subject) -> None:

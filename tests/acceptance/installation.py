@@ -94,16 +94,20 @@ class Installation:
 
     # -- commands ----------------------------------------------------------------------------------------------
 
-    def command(self, *arguments: str, fine: Sequence[int] = (0,), secret: bool = False) -> Any:
-        """Run `isthmus … --json`; returns what it answered."""
-        done = subprocess.run(
-            [ISTHMUS, *arguments, "--json"],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
+    def command(self, *arguments: str, fine: Sequence[int] = (0,), secret: bool = False, tries: int = 1) -> Any:
+        """Run `isthmus … --json`; returns what it answered. Told to try again later, it is, up to `tries` times."""
+        for turn in range(tries):
+            done = subprocess.run(
+                [ISTHMUS, *arguments, "--json"],
+                env=self.env,
+                capture_output=True,
+                text=True,
+                timeout=900,
+                check=False,
+            )
+            if done.returncode in fine or '"action": "retry"' not in done.stdout:
+                break
+            time.sleep(0.2 * turn)
         if done.returncode not in fine:
             shown = " ".join(arguments[:3] if secret else arguments)
             raise CommandFailed(f"isthmus {shown}: exit {done.returncode}: {done.stdout[-3000:]} {done.stderr[-3000:]}")

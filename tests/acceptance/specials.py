@@ -28,9 +28,9 @@ def held_on_create(driver: Driver, count: int) -> None:
 
 def held_by_edit(driver: Driver, count: int) -> list[Subject]:
     """Linked customers whose e-mail turns bad in Odoo: held, BNG keeps the last good one."""
-    pool = [s for s in driver.pool() if s.entity == "customer"]
-    driver.dice.shuffle(pool)
+    pool = driver.untouched("customer")
     for s in pool[:count]:
+        driver.touch(s)
         bad = f"{s.mark.lower()} at home"
         driver.write(s, "left", Written({"email": bad}, {}, bad))
         s.sides = {"left": {**s.sides.get("left", {}), "email": bad},
@@ -44,6 +44,7 @@ def held_by_edit(driver: Driver, count: int) -> list[Subject]:
 def mend(driver: Driver, subjects: list[Subject]) -> None:
     """The bad e-mail is corrected: the record passes by itself and its dead letter closes."""
     for s in subjects:
+        driver.touch(s)
         made = driver.make(s, "email")
         driver.write(s, "left", made)
         for values in s.sides.values():
@@ -106,9 +107,7 @@ def merges(driver: Driver, count: int) -> None:
     """Contacts merged in Odoo. A loser that came from BNG lives on in the survivor: a person is asked. A loser that
     was born in Odoo is gone: its counterpart is archived.
     """
-    pool = [s for s in driver.pool() if s.entity == "customer" and not s.parent and not s.values.get("shipping")]
-    pool = [s for s in pool if not any(o.parent == s.mark for o in driver.subjects.values())]
-    driver.dice.shuffle(pool)
+    pool = [s for s in driver.untouched("customer") if driver.alone(s) and not s.sides]
     losers = {
         side: [s for s in pool if s.born == side and s.company][: count // 2 + count % 2] for side in ("left", "right")
     }
@@ -117,6 +116,8 @@ def merges(driver: Driver, count: int) -> None:
     for side, found in losers.items():
         for loser in found:
             survivor = survivors.pop()
+            driver.touch(survivor, loser)
+            survivor.frozen.add("delete")
             assert survivor.left is not None
             assert loser.left is not None
             driver.odoo.merge(survivor.left, [loser.left])
@@ -134,10 +135,9 @@ def merges(driver: Driver, count: int) -> None:
 
 def deletes(driver: Driver, count: int) -> None:
     """Records deleted on one side: the other side's is archived."""
-    pool = [s for s in driver.pool() if not s.parent and not s.values.get("shipping")]
-    pool = [s for s in pool if not any(o.parent == s.mark for o in driver.subjects.values())]
-    driver.dice.shuffle(pool)
+    pool = [s for s in driver.untouched() if driver.alone(s) and "delete" not in s.frozen]
     for n, s in enumerate(pool[:count]):
+        driver.touch(s)
         assert s.left is not None
         assert s.right is not None
         word = "Inactive" if s.entity == "product" else "inactive"

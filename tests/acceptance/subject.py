@@ -49,11 +49,12 @@ class Subject:
     sides: dict[str, dict[str, str]] = field(default_factory=dict)
     loose: set[str] = field(default_factory=set)
     frozen: set[str] = field(default_factory=set)
-    delivery: int | None = None
+    seen_on_both: bool = False
 
     @property
     def linked(self) -> bool:
-        return self.where == "both" and self.left is not None and self.right is not None
+        """Whether both sides were seen to have it, at a moment when nothing was pending."""
+        return self.where == "both" and self.seen_on_both
 
     @property
     def archived(self) -> bool:

@@ -53,7 +53,7 @@ def stamps(run: Campaign) -> dict[str, Any]:
 def second_full_sync(run: Campaign) -> dict[str, Any]:
     """Looking at every record again writes nothing, by the product's books and by both systems' own stamps."""
     before, stamped = _writes(run), stamps(run)
-    run.product.command("sync", "books", "--all")
+    run.product.command("sync", "books", "--all", tries=8)
     _quiet(run)
     moved = [key for key, stamp in stamps(run).items() if stamped.get(key) != stamp]
     return {"second_sync_writes": _writes(run) - before + len(moved)}

@@ -169,11 +169,12 @@ class HttpClient:
         return answer
 
     def _asks_again(self, answer: Response, reads_only: bool) -> bool:
-        """Whether an answer is worth another try at once: refused unread (429), or a gateway's trouble with a read."""
+        """Whether an answer is worth another try at once: a 429, or a gateway that failed a read."""
         if answer.status == 429:
             wait = retry_after(answer.headers, self._clock.now())
             return wait is None or wait <= LONGEST_PAUSE
-        return reads_only and answer.status in (502, 503, 504)
+        gateway = answer.status in (502, 503, 504) or (answer.status == 500 and "json" not in answer.content_type)
+        return reads_only and gateway
 
     async def close(self) -> None:
         """Free the sockets; the client may be used again afterwards."""

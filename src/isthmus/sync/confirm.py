@@ -104,7 +104,7 @@ def _book(
     if failed and len(failed) < len(one.outcomes) and item.link is not None:
         _move_partly(books, one, item.link)
     if error is not None and error.action == "reject":
-        _hold(books, entity, item, error)
+        _hold(books, entity, one, error)
         return
     if isinstance(error, DependencyMissing):
         _await_dependency(books, entity, one, error)
@@ -183,15 +183,16 @@ def _reason(outcome: Outcome) -> dict[str, Any]:
     return {}
 
 
-def _hold(books: _Books, entity: EntityBinding, item: Item, error: IsthmusError) -> None:
+def _hold(books: _Books, entity: EntityBinding, one: Settled, error: IsthmusError) -> None:
+    item = one.plan.item
     books.counts["held"] += 1
     books.counts["kinds"][error.kind] = books.counts["kinds"].get(error.kind, 0) + 1
-    me = item.seen(item.origin)
+    side = _side_in_trouble(one, error)
     books.held.append(
         letters.NewLetter(
             entity=entity.name,
-            side=item.origin,
-            key=me.key or "",
+            side=side,
+            key=item.seen(side).key or "",
             error=error.as_dict(),
             payload=payload_of(item),
             link_id=item.link.id if item.link else None,
@@ -202,10 +203,21 @@ def _hold(books: _Books, entity: EntityBinding, item: Item, error: IsthmusError)
     books.closes.extend(changes.Close(change_id=c.id, outcome="held", reason=reason) for c in item.changes)
 
 
+def _side_in_trouble(one: Settled, error: IsthmusError) -> Side:
+    """Where the record is held: the same side from whichever side it was looked at, so that it is held once."""
+    if one.plan.item.link is None:
+        return one.plan.item.origin
+    told = error.facts.get("side")
+    refused = next((s for s in _SIDES if isinstance(one.outcomes.get(s), Failed)), None)
+    if refused is not None:
+        return other(refused)
+    return told if told in _SIDES else one.plan.item.origin
+
+
 def _await_dependency(books: _Books, entity: EntityBinding, one: Settled, error: DependencyMissing) -> None:
     item = one.plan.item
     if max((c.attempts for c in item.changes), default=DEPENDENCY_TRIES) >= DEPENDENCY_TRIES:
-        _hold(books, entity, item, error)
+        _hold(books, entity, one, error)
         return
     books.counts["again"] += 1
     if one.plan.needs is not None:

@@ -353,9 +353,9 @@ def _blocked(entity: EntityBinding, item: Item, out: Plan, side: Side, problems:
     kind = MappingFailed if any(p.field not in item.seen(item.origin).values for p in blocking) else InvalidRecord
     out.error = kind(
         f"preparing {entity.name} {item.name} for {entity.side(side).connection}",
-        record=item.seen(item.origin).key,
+        record=item.seen(other(side)).key,
         answered="; ".join(f"{p.field}: {p.message}" for p in blocking),
-        facts={"fields": {p.field: p.shown for p in blocking}},
+        facts={"fields": {p.field: p.shown for p in blocking}, "side": other(side)},
     )
     out.writes.clear()
     return True
