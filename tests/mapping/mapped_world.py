@@ -33,12 +33,17 @@ class MappedWorld:
     """A pair of memory systems with the Entities of the pair template, in its order and with its Policies."""
 
     def __init__(
-        self, db: Database, *names: str, settings: Mapping[str, Any] = EVERYTHING, rates: Rates | None = None
+        self,
+        db: Database,
+        *names: str,
+        settings: Mapping[str, Any] = EVERYTHING,
+        rates: Rates | None = None,
+        right: MemorySystem | None = None,
     ) -> None:
         self.db = db
         self.settings, self.names = settings, names
         self.left = MemorySystem(prefix="", seed=1)
-        self.right = MemorySystem(prefix="B", seed=2)
+        self.right = right or MemorySystem(prefix="B", seed=2)
         self.connectors = {"left": MemoryConnector(self.left), "right": MemoryConnector(self.right)}
         self.cursors = {"left": 0, "right": 0}
         self.epoch = 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from mapped_world import MappedWorld
 from shipped import EVERYTHING
 
 from isthmus.store.database import Database
+from isthmus.testing.memory import MemorySystem
 
 AZURE: dict[str, Any] = {"name": "Azure", "is_company": True, "vat": "BE0477472701", "email": "a@azure.example.com",
                          "active": True, "phone": "+16502530000",
@@ -109,3 +112,29 @@ async def test_an_edit_of_the_parent_is_written_to_the_template_and_not_to_its_v
     await pair.settle()
     assert pair.left.rows["product.template"]["7"].values["name"] == "Armchair"
     assert pair.left.rows["product.product"][variant].values["name"] == "Chair"
+
+
+class GivesIds(MemorySystem):
+    """A system that writes its own key into every record."""
+
+    def put(self, entity: str, values: Mapping[str, Any], **more: Any) -> str:
+        key = super().put(entity, values, **more)
+        self.rows[entity][key].values["CustomerID"] = key
+        return key
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_the_other_sides_id_is_shown_where_asked_for_and_links_work_without(
+    database: Database, asked: bool
+) -> None:
+    settings = {**EVERYTHING, "visible_fields": asked or None, "exempt_fiscal_position": None}
+    pair = MappedWorld(database, "customer", settings=settings, right=GivesIds(prefix="B", seed=2))
+    made = pair.left.put("res.partner", AZURE)
+    pair.right.put("customer", {"CompanyName": "Zebra", "Email": "z@example.com", "Status": "Active"})
+    await pair.settle()
+    shown = {row.values["name"]: row.values.get("x_bng_customer_id") for row in pair.left.rows["res.partner"].values()}
+    ids = {row.values["CompanyName"]: row.key for row in pair.right.rows["customer"].values()}
+    assert shown == (ids if asked else {"Azure": None, "Zebra": None})
+    before = pair.left.writes, pair.right.writes
+    await pair.look_again("customer", "left", made)
+    assert (pair.left.writes, pair.right.writes) == before
