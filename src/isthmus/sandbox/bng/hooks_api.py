@@ -75,7 +75,7 @@ async def _rotate(sandbox: Sandbox, request: web.Request, grant: Grant) -> web.R
 
 
 async def _system(sandbox: Sandbox, request: web.Request, grant: Grant) -> web.Response:
-    """What tells this system from a copy of it; it does not change with what the token may do."""
+    """What tells this system from another one at the same address, whatever the token may do."""
     return answer(request, {"SystemID": sandbox.store.meta("system_id"), "Name": "BNG sandbox"})
 
 

@@ -119,7 +119,7 @@ def system_paths() -> dict[str, Schema]:
 
     system = operation(
         "System",
-        "What tells this system from a copy of it.",
+        "What tells this system from another one at the same address.",
         None,
         {"200": _answer({"$ref": "#/components/schemas/System"}, "The system.")},
     )

@@ -96,7 +96,7 @@ def _event(event_types: Sequence[str]) -> Schema:
 def _system() -> Schema:
     return _closed(
         {
-            "SystemID": {"type": "string", "description": "Another one in every system, a copy included."},
+            "SystemID": {"type": "string", "description": "Every system has its own."},
             "Name": TEXT,
         }
     )
