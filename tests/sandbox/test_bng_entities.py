@@ -239,3 +239,20 @@ async def test_long_numbers_that_are_no_cards_pass(bng: Visitor) -> None:
     assert made["Notes"] == harmless
     made = await bng.new("products", await world.plain("product") | {"Barcode": "36123456789015"})
     assert made["Barcode"] == "36123456789015"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("Email", "nobody"),
+        ("Email", "a@b"),
+        ("Email", "a b@c.example"),
+        ("CurrencyCode", "eur"),
+        ("CurrencyCode", "E1R"),
+        ("BillingAddress", {"CountryCode": "it"}),
+        ("Notes", "a null \x00 inside"),
+    ],
+)
+async def test_texts_of_a_certain_form_must_have_it(bng: Visitor, field: str, value: Any) -> None:
+    answer = await bng.refused("POST", "customers", await World(bng).plain("customer") | {field: value})
+    assert [code for _, code in answer.complaints] == ["BadFormat"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -120,6 +121,16 @@ async def test_a_refused_write_may_be_corrected_under_the_same_key(bng: Visitor,
     made = await bng.new("customers", plain, Idempotency_Key="k")
     assert made["Version"] == 1
     assert (await bng.refused("POST", "customers", plain, Idempotency_Key="x" * 256)).status == 400
+
+
+async def test_writes_that_come_at_once_make_one_record(bng: Visitor, world: World) -> None:
+    plain = await world.plain("customer")
+    calls = [bng.send("POST", "/api/v1/customers", plain, headers={"Idempotency-Key": "k"}) for _ in range(20)]
+    calls += [bng.send("POST", "/api/v1/customers", plain) for _ in range(20)]
+    answers = await asyncio.gather(*calls)
+    assert sorted(answer.status for answer in answers) == [201] * 20 + [409] * 20
+    assert len({answer.raw for answer in answers if answer.status == 201}) == 1
+    assert len((await bng.get("customers"))["Data"]) == 1
 
 
 async def test_keys_of_two_clients_have_nothing_to_do_with_each_other(bng: Visitor, world: World) -> None:
