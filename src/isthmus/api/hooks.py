@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 from typing import Any
@@ -11,8 +12,8 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import Connection, text
 
 from isthmus.api.caller import runtime_of
-from isthmus.detect.webhook import receive
-from isthmus.errors import IsthmusError, Misconfigured
+from isthmus.detect.webhook import Outdated, receive
+from isthmus.errors import AuthFailed, IsthmusError, Misconfigured
 from isthmus.model.policy import Side
 from isthmus.operate.connections import HOOK_SECRET
 from isthmus.operate.runtime import Runtime
@@ -21,6 +22,9 @@ from isthmus.store import connections, pairs, secrets
 from isthmus.sync.pair import PairRuntime
 
 router = APIRouter(tags=["webhooks"])
+
+Held = tuple[Any, dict[str, Any]]
+"""What is known of a Connection's address, behind the stamp of the rows it was read from."""
 
 MOST_BYTES = 2_000_000
 """Larger bodies are refused unread."""
@@ -32,22 +36,49 @@ MOST_BYTES = 2_000_000
     responses={404: {"description": "No such address."}, 413: {"description": "The body is too large."}},
 )
 async def hook(connection: str, secret: str, request: Request) -> Response:
-    """The secret in the address is compared in constant time; the connector then verifies its own signature."""
+    """The secret in the address is compared in constant time; the connector then verifies its own signature.
+
+    What is known of the Connection is used from memory, and proven current in the transaction that stores the
+    delivery: a sender that waits for the answer, as Odoo does inside its user's request, waits for one transaction.
+    """
     runtime = runtime_of(request)
     if int(request.headers.get("content-length") or 0) > MOST_BYTES:
         return JSONResponse({"error": "the body is too large"}, status_code=413)
-    target = await _target(runtime, connection)
-    if target is None or not hmac.compare_digest(target["secret"].encode(), secret.encode()):
-        return JSONResponse({"error": "no such address"}, status_code=404)
     delivery = WebhookRequest(
         headers={k.lower(): v for k, v in request.headers.items()},
         body=await request.body(),
-        query=dict(request.query_params),
+        query={**request.query_params, "secret": secret},
     )
+    held = runtime.hook_targets.get(connection)
+    if held is not None:
+        with contextlib.suppress(Outdated, AuthFailed):
+            if _opens(held[1], secret):
+                return await _take(runtime, connection, held, delivery)
+    held = await _target(runtime, connection)
+    if held is None or not _opens(held[1], secret):
+        return JSONResponse({"error": "no such address"}, status_code=404)
     try:
-        done = await receive(runtime.db, target["id"], target["connector"], target["pairs"], delivery, runtime.wake)
+        return await _take(runtime, connection, held, delivery)
+    except Outdated:
+        return JSONResponse({"error": "the connection is being changed just now"}, status_code=503)
+    except AuthFailed as error:
+        return JSONResponse({"error": error.as_dict()}, status_code=401)
+
+
+async def _take(runtime: Runtime, connection: str, held: Held, delivery: WebhookRequest) -> Response:
+    stamp, target = held
+
+    def current(conn: Connection) -> bool:
+        return bool(_stamp(conn, connection) == stamp)
+
+    try:
+        done = await receive(
+            runtime.db, target["id"], target["connector"], target["pairs"], delivery, runtime.wake, current=current
+        )
+    except AuthFailed:
+        raise
     except IsthmusError as error:
-        return JSONResponse({"error": error.as_dict()}, status_code=401 if error.kind == "AuthFailed" else 503)
+        return JSONResponse({"error": error.as_dict()}, status_code=503)
     for pair, _ in target["pairs"]:
         runtime.nudge_pair(pair.id)
     return Response(
@@ -56,24 +87,30 @@ async def hook(connection: str, secret: str, request: Request) -> Response:
     )
 
 
-async def _target(runtime: Runtime, name: str) -> dict[str, Any] | None:
+def _opens(target: dict[str, Any], secret: str) -> bool:
+    return hmac.compare_digest(target["secret"].encode(), secret.encode())
+
+
+async def _target(runtime: Runtime, name: str) -> Held | None:
     """The Connection of this name with its connector and pairs; kept until anything about it changes."""
     stamp = await runtime.db.run(_stamp, name)
     if stamp is None:
         return None
-    cache: dict[str, tuple[Any, dict[str, Any]]] = runtime.hook_targets
+    cache: dict[str, Held] = runtime.hook_targets
     held = cache.get(name)
     if held is not None and held[0] == stamp:
-        return held[1]
+        return held
     row = await runtime.db.run(connections.get, name)
     stored = await runtime.db.run(secrets.get_all, runtime.keys, row.id, HOOK_SECRET)
     found: list[tuple[PairRuntime, Side]] = []
+    broken = False
     for pair in await runtime.db.run(pairs.listing):
         for side, connection_id in (("left", pair.left_id), ("right", pair.right_id)):
             if connection_id == row.id:
                 try:
                     _, assembled = await runtime.pair(pair.id)
                 except Misconfigured:
+                    broken = True
                     continue  # a broken pair takes no part; polling finds what it missed once it is mended
                 which: Side = "left" if side == "left" else "right"
                 found.append((assembled, which))
@@ -83,8 +120,11 @@ async def _target(runtime: Runtime, name: str) -> dict[str, Any] | None:
         "connector": await runtime.connector(row),
         "pairs": found,
     }
-    cache[name] = (stamp, target)
-    return target
+    if broken:
+        cache.pop(name, None)  # it may be mended without anything here changing
+    else:
+        cache[name] = (stamp, target)
+    return stamp, target
 
 
 def _stamp(conn: Connection, name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -19,6 +19,10 @@ KEPT_HEADERS = ("content-type", "user-agent", "date", "x-request-id")
 """Headers stored with a delivery; signatures and authorisation are not."""
 
 
+class Outdated(Exception):
+    """The Connection or its pairs were changed since the caller read them."""
+
+
 async def receive(
     db: Database,
     connection_id: int,
@@ -26,13 +30,16 @@ async def receive(
     pairs: Sequence[tuple[PairRuntime, Side]],
     request: WebhookRequest,
     wake: Wake,
+    *,
+    current: Callable[[Connection], bool] | None = None,
 ) -> Accepted:
     """Take one delivery in. A repeated delivery is answered like the first and changes nothing.
 
-    Raises AuthFailed when the signature or secret is wrong; nothing is stored then.
+    Raises AuthFailed when the signature or secret is wrong, Outdated when `current` says that what is handed in here
+    is not what the database has (any more); nothing is stored then.
     """
     delivery = connector.receive(request)
-    return await db.run(_store, connection_id, pairs, request, delivery, wake)
+    return await db.run(_store, connection_id, pairs, request, delivery, wake, current)
 
 
 def _store(
@@ -42,7 +49,10 @@ def _store(
     request: WebhookRequest,
     delivery: Delivery,
     wake: Wake,
+    current: Callable[[Connection], bool] | None,
 ) -> Accepted:
+    if current is not None and not current(conn):
+        raise Outdated
     delivery_id = _keep(conn, connection_id, request.headers, request.body, delivery.delivery_id)
     if delivery_id is None:
         return Accepted()
@@ -64,4 +74,4 @@ def _keep(conn: Connection, connection_id: int, headers: Mapping[str, str], body
     return None if found is None else int(found)
 
 
-__all__ = ["AuthFailed", "receive"]
+__all__ = ["AuthFailed", "Outdated", "receive"]

@@ -14,6 +14,7 @@ from isthmus.errors import IsthmusError, Misconfigured
 from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.model.secret import Secret
 from isthmus.operate.assemble import mapping_file, parse_pair
+from isthmus.operate.fingerprint import mismatch
 from isthmus.operate.runtime import Runtime, system_settings
 from isthmus.operate.secrets import ProvingTokens, open_secrets
 from isthmus.sdk.connector import Connector, Finding, HookStatus
@@ -156,9 +157,26 @@ async def doctor(runtime: Runtime, name: str) -> list[Finding]:
     try:
         connector = await runtime.connector(row)
         connector.uses(await runtime.db.run(paths_of, row.id))
-        return list(await connector.check())
+        findings = list(await connector.check())
+        if row.fingerprint and not any(f.status == "problem" for f in findings):
+            findings.append(_same_system(name, mismatch(row.fingerprint, await connector.fingerprint())))
+        return findings
     except IsthmusError as error:
         return [Finding(check="open", status="problem", message=str(error), fix=error.hint)]
+
+
+def _same_system(name: str, told: str) -> Finding:
+    if not told:
+        return Finding(check="system", status="ok", message="It is the system that was linked, not a copy of it.")
+    return Finding(
+        check="system",
+        status="problem",
+        message=f"This is a copy or an older restore of the system that was linked: {told}. Its pairs are halted.",
+        fix=(
+            "Correct the URL or database of the connection. If this system is meant from now on, run "
+            f"`isthmus connection accept {name}` and then a Sweep."
+        ),
+    )
 
 
 async def accept(runtime: Runtime, name: str, actor: str) -> None:

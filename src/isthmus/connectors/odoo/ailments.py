@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal
 
 from isthmus.connectors.odoo.protocols import Unreadable, decode_json
@@ -82,17 +82,26 @@ def groups_in(answer: str) -> list[str]:
     return [name.strip() for name in re.split(r"(?:^|\s)-\s", told) if name.strip()]
 
 
+NOBODY = 2_147_483_647
+"""An id that no record has: a call on it is refused for want of rights before anything could be written."""
+
+
 async def groups_for(wire: Wire, model: str, right: str) -> list[str]:
-    """The groups that have a right, in Odoo's words: asked by doing nothing at all in a way that needs it."""
+    """The groups that have a right that this login lacks, in Odoo's own words; none where it does not say."""
     doing = f"asking who may {right} {model}"
     try:
         if right == "read":
             await wire.call(model, "search", doing=doing, reads=True, domain=[["id", "=", 0]], limit=1)
-        else:
-            await wire.call(model, "create", doing=doing, vals_list=[])
+        elif right == "write":
+            await wire.call(model, "write", doing=doing, ids=[NOBODY], vals={})
     except IsthmusError as error:
         return groups_in(error.answered or "")
     return []
+
+
+def telling(denied: Sequence[str]) -> str:
+    """Which of the denied rights to ask for, so that Odoo names the groups."""
+    return next((right for right in ("read", "write") if right in denied), denied[0])
 
 
 async def databases(http: HttpClient) -> list[str]:

@@ -80,7 +80,7 @@ class OdooConnector(Connector):
         self._changer = Changer(self.wire, self._roots)
         self._hooks = Hooks(self.wire, installation=services.installation, connection=services.connection)
         self._doctor = Doctor(self.wire, self._fields, self._hooks, name=services.connection)
-        self._rotation = Rotation(self.wire, self._fields, connection=services.connection)
+        self._rotation = Rotation(self.wire, connection=services.connection)
 
     @property
     def traits(self) -> Traits:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from isthmus.connectors.odoo import actions, ailments
+from isthmus.connectors.odoo.actions import TECHNICAL
 from isthmus.connectors.odoo.ailments import APPS, KEY_WARNING_DAYS, OLDEST_TESTED, OLDEST_VERSION
 from isthmus.connectors.odoo.automations import WHAT_IS_INSTALLED
 from isthmus.connectors.odoo.fields import Fields
@@ -38,16 +39,19 @@ class Doctor:
     async def findings(self) -> list[Finding]:
         """Every finding, in the order in which things depend on each other; what stops everything comes alone."""
         out: list[Finding] = []
-        for look in (self._server, self._login):
-            found = await self._safely(look.__name__.strip("_"), look)
+        for name, look in (
+            ("address", self._server),
+            ("login", self._login),
+            ("company", self._company),
+            ("language", self._language),
+        ):
+            found = await self._safely(name, look)
             out += found
             if any(one.status == "problem" for one in found):
                 return out
         for name, look in (
             ("key", self._key),
             ("user", self._user),
-            ("company", self._company),
-            ("language", self._language),
             ("models", self._models),
             ("calls", self._calls),
             ("guarded write", self._guarded),
@@ -100,7 +104,13 @@ class Doctor:
                 raise
             return [await self._no_database(error)]
         rows = await self._wire.call(
-            "res.users", "read", doing="reading our own user", ids=[uid], reads=True, fields=["login", "name"]
+            "res.users",
+            "read",
+            doing="reading our own user",
+            ids=[uid],
+            reads=True,
+            context=TECHNICAL,
+            fields=["login"],
         )
         login = rows[0]["login"] if rows else uid
         named = f"the database {database!r}" if database else "the only database of this server"
@@ -167,15 +177,28 @@ class Doctor:
     async def _company(self) -> list[Finding]:
         company, uid = await self._wire.company(), await self._wire.uid()
         mine = await self._wire.call(
-            "res.users", "read", doing="reading our companies", ids=[uid], reads=True, fields=["company_ids"]
+            "res.users",
+            "read",
+            doing="reading our companies",
+            ids=[uid],
+            reads=True,
+            context=TECHNICAL,
+            fields=["company_ids"],
         )
         allowed = [int(one) for one in mine[0]["company_ids"]] if mine else []
         if company not in allowed:
-            message = f"The login may not work in company {company}; it may in {allowed}."
+            message = f"The login may not work in company {company}; it may in {', '.join(map(str, allowed))}."
             fix = "Set `company` of the connection, or add the company to the user in Settings > Users."
             return [Finding(check="company", status="problem", message=message, fix=fix)]
-        doing, fields = "reading our company", ["name", "currency_id"]
-        rows = await self._wire.call("res.company", "read", doing=doing, ids=[company], reads=True, fields=fields)
+        rows = await self._wire.call(
+            "res.company",
+            "read",
+            doing="reading our company",
+            ids=[company],
+            reads=True,
+            context=TECHNICAL,
+            fields=["name", "currency_id"],
+        )
         currency = rows[0]["currency_id"][1] if rows and rows[0]["currency_id"] else "no currency"
         more = f" {len(allowed) - 1} more are visible; they take no part." if len(allowed) > 1 else ""
         message = f"Company {rows[0]['name']} ({currency}).{more}"
@@ -184,7 +207,7 @@ class Doctor:
     async def _language(self) -> list[Finding]:
         wanted = self._wire.settings.language
         told = await self._wire.call(
-            "res.lang", "get_installed", doing="asking for the languages", reads=True, context={"lang": "en_US"}
+            "res.lang", "get_installed", doing="asking for the languages", reads=True, context=TECHNICAL
         )
         installed = [str(code) for code, _ in told]
         if wanted in installed:
@@ -213,7 +236,7 @@ class Doctor:
         rights = {right: await self._fields.may(name, right) for right in ("read", "create", "write")}
         denied = [right for right, granted in rights.items() if not granted]
         if denied:
-            groups = await ailments.groups_for(self._wire, name, denied[0])
+            groups = await ailments.groups_for(self._wire, name, ailments.telling(denied))
             wanted = f" One of these groups allows it: {', '.join(groups)}." if groups else ""
             return Finding(
                 check=name,

@@ -16,30 +16,31 @@ CHECK = "res.users.identitycheck"
 LONGEST = 90
 """Days a key lives where Odoo does not tell how long it may: what it allows an internal user."""
 
+OLDEST = 19
+"""The first version whose API can run what asks for a password."""
+
 PASSWORD = "password"  # noqa: S105 - the name of what proves who we are
 
 
 class Rotation:
     """Makes and ends API keys of our own login."""
 
-    def __init__(self, wire: Wire, fields: Fields, *, connection: str) -> None:
-        self._wire = wire
-        self._fields = fields
+    def __init__(self, wire: Wire, *, connection: str) -> None:
+        # Odoo asks who we are only over JSON-2; a key works there whatever else the connection speaks.
+        self._wire = Wire(wire.settings.model_copy(update={"protocol": "json2"}), wire.http, wire.clock)
+        self._fields = Fields(self._wire)
         self._connection = connection
 
     async def renew(self, proof: Mapping[str, Secret]) -> dict[str, Secret]:
         """A new key, with the old one still at work. Raises Misconfigured with the steps where Odoo wants a person."""
+        if int((await self._wire.version()).get("server_version_info", [0])[0]) < OLDEST:
+            raise self._by_hand(LONGEST)
         days = await self._longest()
         made = await self._generated(days)
         if made is None and PASSWORD in proof:
             made = await self._by_wizard(days, proof[PASSWORD])
         if made is None:
-            raise Misconfigured(
-                "making a new API key in Odoo",
-                answered="this Odoo lets a login make keys only after it has shown its password",
-                hint=_steps(self._wire.http.base_url, self._connection, days),
-                facts={"days": days},
-            )
+            raise self._by_hand(days)
         return {"api_key": Secret(made)}
 
     async def retire(self, proof: Mapping[str, Secret]) -> str:
@@ -125,6 +126,14 @@ class Rotation:
                 answered="the password is not right",
                 hint="Give the password of the integration user, whose API key is in use.",
             ) from None
+
+    def _by_hand(self, days: int) -> Misconfigured:
+        return Misconfigured(
+            "making a new API key in Odoo",
+            answered="this Odoo lets a login make keys only after it has shown its password",
+            hint=_steps(self._wire.http.base_url, self._connection, days),
+            facts={"days": days},
+        )
 
     def _name(self) -> str:
         return f"Isthmus {self._wire.clock.now():%Y-%m-%d %H:%M}"
