@@ -10,7 +10,18 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import Connection, text
 
 from isthmus import __version__
-from isthmus.api import conflicts, connections, deadletters, hooks, installation, lookups, mappings, pairs, tokens
+from isthmus.api import (
+    conflicts,
+    connections,
+    consent,
+    deadletters,
+    hooks,
+    installation,
+    lookups,
+    mappings,
+    pairs,
+    tokens,
+)
 from isthmus.api.caller import document_refusals
 from isthmus.errors import AuthFailed, Contended, IsthmusError, Misconfigured, SafetyLimit
 from isthmus.operate.runtime import Runtime
@@ -30,7 +41,8 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.runtime = runtime
     app.state.started = time.monotonic()
     app.include_router(hooks.router)
-    for module in (installation, tokens, connections, pairs, deadletters, conflicts, mappings, lookups):
+    app.include_router(consent.back_router)
+    for module in (installation, tokens, connections, consent, pairs, deadletters, conflicts, mappings, lookups):
         app.include_router(module.router, prefix="/api/v1")
 
     @app.exception_handler(IsthmusError)

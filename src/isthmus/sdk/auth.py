@@ -109,6 +109,12 @@ class OAuth:
         assert self._token is not None  # headers() sets it or raises
         return self._token
 
+    async def keep(self, token: Token) -> None:
+        """Take a token that a person's login brought into use, in place of any other."""
+        async with self._turn, self.store.exclusively(self.name):
+            await self.store.save(self.name, token)
+            self._token = token
+
     async def _renewed(self, refused: str | None) -> Token:
         """A token that is neither `refused` nor ended; only one caller of all workers asks the server."""
         async with self._turn:
@@ -135,7 +141,7 @@ class OAuth:
             if kept is None or kept.refresh is None:
                 raise AuthFailed(
                     f"asking {self.token_url} for an access token: nobody has logged in yet",
-                    hint="Log in once in the browser: `isthmus connection rotate` shows the address.",
+                    hint="Log in once in the browser: `isthmus connection authorize NAME` shows the address.",
                 )
             form["refresh_token"] = kept.refresh.reveal()
         if self.scopes:

@@ -11,11 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from isthmus.errors import IsthmusError, Misconfigured
 from isthmus.model.schema import EntitySchema
 from isthmus.model.secret import Secret
+
+if TYPE_CHECKING:
+    from isthmus.sdk.login import Login
 
 Scope = Any
 """A connector-native filter as plain data: an Odoo domain, a dict of query parameters."""
@@ -326,6 +329,17 @@ class Connector(ABC):
     async def retire(self, proof: Mapping[str, Secret]) -> str:
         """Make our own secrets worthless at the other side once newer ones are in use; says what is left to do."""
         return "The old secrets were not revoked: do that in that system."
+
+    def begin_login(self, redirect_uri: str) -> Login:
+        """The address at which a person gives consent, and what to keep until they come back to `redirect_uri`."""
+        raise Misconfigured(
+            f"asking a person to log in: this {self.key} connection needs nobody's consent",
+            hint="Its own secrets are enough; where the system offers it, set grant: authorization_code.",
+        )
+
+    async def end_login(self, login: Login, returned: Mapping[str, str]) -> None:
+        """Trade what the person came back with for tokens and keep those; raises AuthFailed when it is no consent."""
+        raise NotImplementedError(f"{self.key} began no login")
 
     async def fingerprint(self) -> Mapping[str, Any]:
         """What tells this very database from a copy or an older restore of it (see DESIGN 5, restored systems)."""

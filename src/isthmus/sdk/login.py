@@ -66,6 +66,5 @@ async def finish(oauth: OAuth, login: Login, returned: Mapping[str, str]) -> Tok
             "code_verifier": login.verifier.reveal(),
         }
     )
-    async with oauth.store.exclusively(oauth.name):
-        await oauth.store.save(oauth.name, token)
+    await oauth.keep(token)
     return token

@@ -13,7 +13,7 @@ from isthmus.connectors.rest.hooks import Hooks
 from isthmus.connectors.rest.manifest import FieldSpec, Manifest
 from isthmus.connectors.rest.openapi import added_fields
 from isthmus.connectors.rest.reading import Reader
-from isthmus.connectors.rest.settings import RestSettings, authoriser
+from isthmus.connectors.rest.settings import RestSettings, authoriser, authorize_url
 from isthmus.connectors.rest.wire import Wire
 from isthmus.connectors.rest.writing import Writer
 from isthmus.sdk import (
@@ -38,7 +38,8 @@ from isthmus.sdk import (
     Update,
     WebhookRequest,
 )
-from isthmus.sdk.auth import AuthorisedClient
+from isthmus.sdk.auth import AuthorisedClient, OAuth
+from isthmus.sdk.login import Login, finish, start
 
 
 class RestConnector(Connector):
@@ -60,8 +61,8 @@ class RestConnector(Connector):
         self._http = services.http(
             settings.url(manifest), concurrency=self._concurrency, timeout=limits.timeout_seconds
         )
-        auth, self._token_http = authoriser(settings, manifest, services)
-        self._wire = Wire(manifest, AuthorisedClient(self._http, auth), services.clock)
+        self._auth, self._token_http = authoriser(settings, manifest, services)
+        self._wire = Wire(manifest, AuthorisedClient(self._http, self._auth), services.clock)
         self._codecs = {name: EntityCodec(name, spec, manifest.name) for name, spec in manifest.entities.items()}
         self._reader = Reader(manifest, self._wire, self._codecs)
         self._writer = Writer(manifest, self._wire, self._reader)
@@ -139,6 +140,15 @@ class RestConnector(Connector):
 
     async def hooks(self, entities: Sequence[str], url: str) -> Sequence[HookStatus]:
         return await self._hooks.status(entities, url)
+
+    def begin_login(self, redirect_uri: str) -> Login:
+        if not isinstance(self._auth, OAuth) or self.settings.grant != "authorization_code":
+            return super().begin_login(redirect_uri)
+        return start(self._auth, authorize_url(self.settings, self.manifest), redirect_uri)
+
+    async def end_login(self, login: Login, returned: Mapping[str, str]) -> None:
+        assert isinstance(self._auth, OAuth)  # begin_login refuses otherwise
+        await finish(self._auth, login, returned)
 
     async def fingerprint(self) -> Mapping[str, Any]:
         """The address and, where the system says who it is, its own words."""

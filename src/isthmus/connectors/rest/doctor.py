@@ -69,7 +69,7 @@ class Doctor:
             async for answer, rows in self._reader.lists(codec.spec, [], doing, size=1):
                 return self._look_at(codec, rows), answer.response.headers
         except AuthFailed as error:
-            scope = codec.spec.scopes.get("read")
+            scope = codec.spec.scopes.get("read") if error.facts.get("status") == 403 else None
             fix = f"Grant the scope {scope} to this login in {self._manifest.name}." if scope else error.hint
             return [Finding(check=name, status="problem", message=str(error), fix=fix, facts=error.facts)], {}
         except IsthmusError as error:
