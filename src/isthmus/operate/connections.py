@@ -14,7 +14,7 @@ from isthmus.errors import IsthmusError, Misconfigured
 from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.model.secret import Secret
 from isthmus.operate.assemble import mapping_file, parse_pair
-from isthmus.operate.fingerprint import mismatch
+from isthmus.operate.fingerprint import SUSPECT, told_apart
 from isthmus.operate.runtime import Runtime, system_settings
 from isthmus.operate.secrets import ProvingTokens, open_secrets
 from isthmus.sdk.connector import Connector, Finding, HookStatus
@@ -53,6 +53,8 @@ async def add(
 
     def work(conn: Connection) -> int:
         connection_id = connections.add(conn, name=name, kind=kind, environment=environment, settings=plain)
+        suspect = "update connection set fingerprint = fingerprint - cast(:name as text) where id = :id"
+        conn.execute(text(suspect), {"name": SUSPECT, "id": connection_id})  # what is corrected is looked at anew
         kept = secrets.get_all(conn, runtime.keys, connection_id)
         for made in (HOOK_SECRET, "webhook_secret"):
             if made in kept and made not in given:
@@ -97,17 +99,29 @@ async def rotate(
     old = kind.make(system_settings(row.settings), _known(kind, before), services)
     try:
         given = given or await old.renew(proof or {})
+        given = {**_still_accepted(kind, before, given), **given}
         proving = ProvingTokens(services.tokens)
         findings = await _proven(kind, row, {**before, **given}, replace(services, tokens=proving))
         await runtime.db.run(_replace, runtime, row, given, actor)
         for token, value in proving.kept.items():
             await services.tokens.save(token, value)
-        logins = set(given) - {HOOK_SECRET, "webhook_secret"}
+        logins = set(given) - {HOOK_SECRET, "webhook_secret", "webhook_secret_previous"}
         if any(before.get(one) != given[one] for one in logins):
             findings.append(await _retired(old, proof or {}))
     finally:
         await old.close()
+    standing = await runtime.db.run(hook_state, row.id)
+    if standing and "webhook_secret" in given:
+        await install_hooks(runtime, name, standing["base_url"])
     return findings
+
+
+def _still_accepted(
+    kind: ConnectorKind, before: Mapping[str, Secret], given: Mapping[str, Secret]
+) -> dict[str, Secret]:
+    """The secrets that make way and may still sign for a while, where the connector has a place for them."""
+    places = {name: f"{name}_previous" for name in given if name in before and before[name] != given[name]}
+    return {place: before[name] for name, place in places.items() if place in kind.settings.model_fields}
 
 
 async def _proven(kind: ConnectorKind, row: Any, found: Mapping[str, Secret], services: Services) -> list[Finding]:
@@ -159,7 +173,7 @@ async def doctor(runtime: Runtime, name: str) -> list[Finding]:
         connector.uses(await runtime.db.run(paths_of, row.id))
         findings = list(await connector.check())
         if row.fingerprint and not any(f.status == "problem" for f in findings):
-            findings.append(_same_system(name, mismatch(row.fingerprint, await connector.fingerprint())))
+            findings.append(_same_system(name, await told_apart(runtime.db, row, connector)))
         return findings
     except IsthmusError as error:
         return [Finding(check="open", status="problem", message=str(error), fix=error.hint)]

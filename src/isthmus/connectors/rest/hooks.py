@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus.connectors.rest.manifest import Envelope, Manifest, Subscriptions
 from isthmus.connectors.rest.settings import RestSettings
-from isthmus.connectors.rest.wire import Wire
+from isthmus.connectors.rest.wire import Wire, address
 from isthmus.sdk import Clock, Delivery, Hint, HookStatus, InvalidRecord, Misconfigured, WebhookRequest
 from isthmus.sdk.answers import decode_json, dig
 from isthmus.sdk.statuses import Meaning
@@ -49,23 +49,44 @@ class Hooks:
         return Delivery(delivery_id=named or body_digest(request.body), hints=hints)
 
     async def install(self, entities: Sequence[str], url: str) -> list[HookStatus]:
-        """One registration of ours at `url` with exactly the events that are needed; others are left alone."""
+        """One registration of ours at `url` with exactly the events needed and our secret; others are left alone."""
         told = self._subscriptions()
         wanted = self._events(entities)
         mine = await self._mine(told, url)
         keep = next((row for row in mine if set(_names(row.get(told.events_field))) == set(wanted)), None)
-        for row in mine:
+        if keep is not None and not await self._renewed(told, keep):
+            keep = None
+        if keep is None and wanted:
+            await self._register(told, url, wanted)
+        for row in mine:  # only now, so that no event falls between the old registration and the new one
             if row is not keep:
                 await self._drop(told, row)
-        if keep is None and wanted:
-            body: dict[str, Any] = {**told.extra, told.url_field: url, told.events_field: wanted}
-            if told.secret_field and self._settings.webhook_secret:
-                body[told.secret_field] = self._settings.webhook_secret.reveal()
-            doing = f"registering webhooks of {self._manifest.name}"
-            answer = await self._wire.call("POST", told.path, doing=doing, body=body)
-            if answer.meaning is not Meaning.OK:
-                raise self._wire.failure(answer, doing, scope="webhooks:manage")
         return await self.status(entities, url)
+
+    async def _register(self, told: Subscriptions, url: str, wanted: Sequence[str]) -> None:
+        body: dict[str, Any] = {**told.extra, told.url_field: url, told.events_field: list(wanted)}
+        if told.secret_field and self._settings.webhook_secret:
+            body[told.secret_field] = self._settings.webhook_secret.reveal()
+        doing = f"registering webhooks of {self._manifest.name}"
+        answer = await self._wire.call("POST", told.path, doing=doing, body=body)
+        if answer.meaning is not Meaning.OK:
+            raise self._wire.failure(answer, doing, scope="webhooks:manage")
+
+    async def _renewed(self, told: Subscriptions, row: Mapping[str, Any]) -> bool:
+        """Whether a registration that stands signs with our secret from now on; nobody tells what it signs with."""
+        secret = self._settings.webhook_secret
+        if not told.secret_field or not secret:
+            return True
+        if told.renew_path is None:
+            return False
+        doing = f"giving a webhook registration of {self._manifest.name} its secret"
+        path = address(told.renew_path, str(row.get(told.id_field)))
+        answer = await self._wire.call("POST", path, doing=doing, body={told.secret_field: secret.reveal()})
+        if answer.meaning is Meaning.GONE:
+            return False
+        if answer.meaning is not Meaning.OK:
+            raise self._wire.failure(answer, doing, scope="webhooks:manage")
+        return True
 
     async def remove(self, url: str) -> None:
         """Take every registration for `url` away."""

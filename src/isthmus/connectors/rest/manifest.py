@@ -205,6 +205,9 @@ class Subscriptions(Part):
     url_field: str = "Url"
     events_field: str = "Events"
     secret_field: str | None = None
+    renew_path: UrlPath | None = Field(
+        default=None, description="Where a registration takes a new secret, with {key}; unset: it is registered anew."
+    )
     extra: Mapping[str, str | bool | int] = Field(default_factory=dict, description="Fixed fields of a registration.")
 
 
