@@ -1,0 +1,81 @@
+"""The pair that ships, between a real Odoo and BNG: all four Entities loaded, edited on both sides, agreed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joined import Systems, connect_bng, isthmus
+from real_odoo import OdooDatabases, RealOdoo
+
+pytestmark = pytest.mark.odoo
+
+
+def new(odoo: RealOdoo, model: str, **values: Any) -> int:
+    [made] = odoo.call(model, "create", vals_list=[values])
+    return int(made)
+
+
+def chair(odoo: RealOdoo) -> tuple[int, list[int]]:
+    """A template with two variants."""
+    colour = new(odoo, "product.attribute", name="Colour", create_variant="always")
+    values = [new(odoo, "product.attribute.value", name=name, attribute_id=colour) for name in ("Red", "Blue")]
+    line = {"attribute_id": colour, "value_ids": [[6, 0, values]]}
+    template = new(odoo, "product.template", name="Chair", list_price=40.0, attribute_line_ids=[[0, 0, line]])
+    variants = odoo.call("product.product", "search", domain=[["product_tmpl_id", "=", template]], order="id")
+    for name, key in zip(("RED", "BLUE"), variants, strict=True):
+        odoo.call("product.product", "write", ids=[key], vals={"default_code": f"CH-{name}"})
+    return template, variants
+
+
+async def connect(odoo: RealOdoo, systems: Systems) -> None:
+    made = ["connection", "add", "odoo", "--kind", "odoo", "--url", odoo.url, "--no-check", "--set"]
+    made += [f"database={odoo.database}", "--set", f"login={odoo.login}", "--set", "allow_loopback=true"]
+    for command in (
+        [*made, "--secret", f"api_key={odoo.api_key}"],
+        connect_bng(systems),
+        ["pair", "add", "main", "--left", "odoo", "--right", "bng"],
+    ):
+        said = await isthmus(*command)
+        assert said.code == 0, said
+
+
+async def test_all_four_entities_agree_after_a_load(home: Any, systems: Systems, odoo_db: OdooDatabases) -> None:
+    odoo = odoo_db()
+    await connect(odoo, systems)
+    [belgium] = odoo.call("res.country", "search", domain=[["code", "=", "BE"]])
+    address = {"street": "Kaai 7", "city": "Gent", "zip": "9000", "country_id": belgium}
+    azure = {"name": "Azure", "is_company": True, "vat": "BE0477472701", "email": "a@azure.example.com", **address}
+    both = new(odoo, "res.partner", customer_rank=1, supplier_rank=1, **azure)
+    new(odoo, "res.partner", name="Mary Ann Smith", email="m@example.com", customer_rank=1, parent_id=both)
+    template, variants = chair(odoo)
+    table = new(odoo, "product.product", name="Table", default_code="T-1", list_price=99.5, is_storable=True)
+
+    said = await isthmus("load", "main", "--yes", "--json")
+    assert said.code == 0, said
+    assert (await isthmus("deadletters", "list", "--json")).json == []
+    at_bng = await systems.in_bng("GET", "snapshot", entities="customer,vendor,product")
+    products = {row["SKU"]: row for row in at_bng["product"]}
+    customers = {row.get("CompanyName") or row["LastName"]: row for row in at_bng["customer"]}
+    vendors = {row["CompanyName"]: row for row in at_bng["vendor"]}
+    assert products.keys() >= {"T-1", f"TMPL-{template}", "CH-RED", "CH-BLUE"}
+    assert products["CH-RED"]["ParentProductID"] == products[f"TMPL-{template}"]["ProductID"]
+    assert products["CH-RED"]["VariantAttributes"] == {"Colour": "Red"}
+    assert products["T-1"].get("ParentProductID") is None
+    assert (products["T-1"]["ProductType"], products["T-1"]["UnitOfMeasure"]) == ("Stocked", "EA")
+    assert float(products["T-1"]["ListPrice"]) == 99.5
+    assert customers["Azure"]["BillingAddress"]["CountryCode"] == "BE"
+    assert customers["Azure"]["TaxID"] == vendors["Azure"]["TaxID"] == "BE0477472701"
+    assert customers["Smith"]["FirstName"] == "Mary Ann"
+    assert customers["Smith"]["ParentCustomerID"] == customers["Azure"]["CustomerID"]
+
+    swept = (await isthmus("sweep", "main", "--json")).json
+    assert (swept["differences"], swept["figure"]) == ([], 1.0)
+    assert {name: told["records"] for name, told in swept["entities"].items()}.keys() == {
+        "customer", "vendor", "product_template", "product",
+    }  # fmt: skip
+    for key, entity in ((both, "customer"), (both, "vendor"), (template, "product_template"), (table, "product"),
+                        (variants[0], "product")):  # fmt: skip
+        told = (await isthmus("preview", "main", entity, str(key), "--json")).json
+        assert (told["outcome"], told["payload"], told["counterpart"] is not None) == ("nothing", {}, True), told
