@@ -245,3 +245,18 @@ def test_the_three_users_have_the_same_rights_on_every_model(odoo: RealOdoo) -> 
             had = [odoo.call(model, "has_access", with_key=keys[role], ids=[], operation=op) for op in letters]
             told = "".join(letter for letter, has in zip(letters.values(), had, strict=True) if has)
             assert told == expected, f"{role} on {model}"
+
+
+def test_users_are_in_the_groups_of_their_role(odoo: RealOdoo) -> None:
+    wanted = ["base.group_system", "base.group_user", "base.group_partner_manager", "no.group"]
+    told = [
+        [odoo.call("res.users", "has_group", ids=[user], group_ext_id=group) for group in wanted] for user in (2, 5, 6)
+    ]
+    assert told == [[True, True, True, False], [False, True, True, False], [False, True, False, False]]
+    assert refused(odoo, "res.users", "has_group", ids=[2, 5], group_ext_id="base.group_user") == (
+        500, VALUE_ERROR, "Expected singleton: res.users(2, 5)",
+    )  # fmt: skip
+
+
+def test_installed_languages_are_told_with_their_names(odoo: RealOdoo) -> None:
+    assert ["en_US", "English (US)"] in odoo.call("res.lang", "get_installed")

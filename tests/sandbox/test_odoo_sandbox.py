@@ -44,15 +44,19 @@ async def test_a_guarded_write_writes_only_what_still_holds_what_was_read(visito
     assert (await visitor.one(moved, "city"))["city"] == "Moved"
 
 
-async def test_a_guarded_write_that_breaks_a_rule_writes_nothing_at_all(visitor: Visitor) -> None:
+async def test_a_guarded_write_that_breaks_a_rule_is_refused_and_the_others_are_written(visitor: Visitor) -> None:
     good, bad = await visitor.partner(), await visitor.partner()
-    with pytest.raises(AssertionError, match="Contacts require a name"):
-        await guarded(
-            visitor,
-            {"id": good, "expect": {}, "values": {"name": "Changed"}},
-            {"id": bad, "expect": {}, "values": {"name": False}},
-        )
-    assert (await visitor.one(good, "name"))["name"] == "Somebody"
+    answer = await guarded(
+        visitor,
+        {"id": bad, "expect": {}, "values": {"city": "Lost", "name": False}},
+        {"id": good, "expect": {}, "values": {"name": "Changed"}},
+    )
+    refused, written = answer["isthmus"]
+    assert (refused["id"], refused["outcome"], refused["name"]) == (bad, "refused", "ValidationError")
+    assert "Contacts require a name" in refused["message"]
+    assert (written["id"], written["outcome"]) == (good, "ok")
+    assert (await visitor.one(bad, "name", "city")) == {"id": bad, "name": "Somebody", "city": False}
+    assert (await visitor.one(good, "name"))["name"] == "Changed"
 
 
 async def test_a_server_action_without_the_marker_does_nothing(visitor: Visitor) -> None:

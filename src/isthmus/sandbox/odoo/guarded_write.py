@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from . import crud, reading
-from .database import Row
 from .environment import Env
+from .errors import OdooError
 
 MARKER = "# isthmus: guarded write"
 CONTEXT_KEY = "isthmus_guarded_write"
@@ -18,17 +18,12 @@ def moment(stamp: str) -> datetime:
     return datetime.fromisoformat(stamp)
 
 
-def recognised(action: Row) -> bool:
-    """Say whether a server action is the guarded write: its code begins with the marker line."""
-    code = str(action.get("code") or "")
-    return action.get("state") == "code" and code.lstrip().partition("\n")[0].strip() == MARKER
-
-
 def run(env: Env) -> dict[str, Any]:
     """Write the items of the context key, all in this call's transaction.
 
-    Each item gives `id`, `expect` and `values`; the answer tells per item `ok`, `changed` (with the current values of
-    the expected fields) or `gone`.
+    Each item gives `id`, `expect` and `values`; the answer tells per item `ok` (with the new write_date), `changed`
+    (with the current values of the expected fields), `gone`, or `refused` in Odoo's words. One bad item stops no good
+    one.
     """
     told = env.context.get(CONTEXT_KEY) or {}
     model, items = str(told.get("model", "")), told.get("items") or []
@@ -39,13 +34,19 @@ def run(env: Env) -> dict[str, Any]:
 def _one(env: Env, model: str, item: dict[str, Any]) -> dict[str, Any]:
     record_id, expect = item["id"], item.get("expect") or {}
     if env.row(model, record_id) is None:
-        return {"id": record_id, "outcome": "gone", "current": {}}
-    current = reading.read(env, model, [record_id], list(expect) or ["id"], None)[0]
-    current.pop("id", None)
-    if any(not _same(current[name], value) for name, value in expect.items()):
-        return {"id": record_id, "outcome": "changed", "current": current}
-    crud.write(env, model, [record_id], item.get("values") or {})
-    return {"id": record_id, "outcome": "ok", "current": current}
+        return {"id": record_id, "outcome": "gone"}
+    mark = env.database.savepoint()
+    try:
+        current = reading.read(env, model, [record_id], list(expect) or ["id"], None)[0]
+        if any(not _same(current[name], value) for name, value in expect.items()):
+            return {"id": record_id, "outcome": "changed", "current": {name: current[name] for name in expect}}
+        crud.write(env, model, [record_id], item.get("values") or {})
+    except (OdooError, ValueError, TypeError) as error:
+        env.database.rollback(mark)
+        name = error.name.rpartition(".")[2] if isinstance(error, OdooError) else type(error).__name__
+        return {"id": record_id, "outcome": "refused", "name": name, "message": str(error)}
+    stamp = reading.read(env, model, [record_id], ["write_date"], None)[0]["write_date"]
+    return {"id": record_id, "outcome": "ok", "write_date": str(stamp)[:19]}
 
 
 def _same(current: Any, expected: Any) -> bool:
@@ -53,4 +54,7 @@ def _same(current: Any, expected: Any) -> bool:
         expected = expected[0]
     if isinstance(current, list) and isinstance(expected, list):
         return sorted(current) == sorted(expected)
+    if isinstance(current, float) or isinstance(expected, float):
+        one, two = float(current or 0), float(expected or 0)
+        return abs(one - two) <= 1e-9 * max(1.0, abs(one), abs(two))
     return (current or False) == (expected or False)

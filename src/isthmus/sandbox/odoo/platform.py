@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from . import crud, domain, guarded_write, naming
+from . import actions, crud, domain, naming
 from .database import Row
 from .environment import Behaviour, Compute, Env, Values
 from .errors import ValidationError
@@ -46,7 +46,7 @@ def generate_key(env: Env, user: int, name: str, key: str, days: int | None) -> 
     """Store a key for a user; `days` None means it does not expire. Returns the id of its row."""
     expires = None
     if days is not None:
-        expires = (guarded_write.moment(env.now) + timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S")
+        expires = (datetime.fromisoformat(env.now) + timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S")
     row_id = env.database.take_id(KEYS)
     row: Row = {"id": row_id, "name": name, "user_id": user, "scope": "rpc", "create_date": env.now}
     env.database.put(KEYS, row_id, row | {"_digest": digest(key)} | ({"expiration_date": expires} if expires else {}))
@@ -62,10 +62,33 @@ def context_get(records: Records) -> Values:
 context_get.model_level = True  # type: ignore[attr-defined]  # functions take any mark
 
 
+def get_installed(records: Records) -> list[list[str]]:
+    """Return code and name of every installed language, by name."""
+    rows = records.env.database.table("res.lang").rows.values()
+    return sorted(([row["code"], row["name"]] for row in rows if row.get("active")), key=lambda pair: pair[1])
+
+
+get_installed.model_level = True  # type: ignore[attr-defined]  # functions take any mark
+
+
+class Language(Behaviour):
+    """res.lang: also tells which ones are installed."""
+
+    methods = {"get_installed": get_installed}
+
+
+def has_group(records: Records, group_ext_id: str) -> bool:
+    """Whether a user is in a group, told by its external id."""
+    if len(records.ids) != 1:
+        raise ValueError(f"Expected singleton: res.users({', '.join(map(str, records.ids))})")
+    user = records.env.row("res.users", records.ids[0])
+    return user is not None and group_ext_id in (user.get("_groups") or ("base.group_user",))
+
+
 class Users(Behaviour):
     """res.users: each has a partner, made on the way where none is told."""
 
-    methods = {"context_get": context_get}
+    methods = {"context_get": context_get, "has_group": has_group}
 
     def defaults(self, env: Env) -> Values:
         return {"active": True, "share": False, "company_id": env.company, "company_ids": [(6, 0, [env.company])]}
@@ -217,20 +240,10 @@ class Automation(Behaviour):
 _ACTION_NAMES = {"webhook": "Send Webhook Notification", "code": "Execute Code"}
 
 
-def run(records: Records) -> Any:
-    """Run server actions; the last one's answer is returned. Only the guarded write does something here."""
-    result: Any = False
-    for i in records.ids:
-        row = records.env.row("ir.actions.server", i)
-        if row is not None and guarded_write.recognised(row):
-            result = guarded_write.run(records.env)
-    return result
-
-
 class ServerAction(Behaviour):
-    """ir.actions.server: posts a webhook for an automation, or is the guarded write."""
+    """ir.actions.server: posts a webhook for an automation, or runs code that is known."""
 
-    methods = {"run": run}
+    methods = {"run": actions.run}
 
     def defaults(self, env: Env) -> Values:
         return {

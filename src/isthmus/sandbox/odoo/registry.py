@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import partner, platform, product, sale, variants
+from . import actions, partner, platform, product, sale, variants
 from .environment import Behaviour
 from .schema import load_schema
 
 _OWN: Mapping[str, Behaviour] = {
     "res.partner": partner.Partner(),
     "res.users": platform.Users(),
+    "res.lang": platform.Language(),
     "res.company": platform.Company(),
     "res.country": platform.Country(),
     "res.country.state": platform.State(),
@@ -34,6 +35,7 @@ _OWN: Mapping[str, Behaviour] = {
     "account.fiscal.position": platform.Archivable(),
     "ir.model.data": platform.ExternalIds(),
     "base.automation": platform.Automation(),
+    "ir.actions.actions": actions.Actions(),
     "ir.actions.server": platform.ServerAction(),
     "sale.order": sale.Order(),
     "sale.order.line": sale.OrderLine(),

@@ -54,19 +54,21 @@ def fill(env: Env, settings: Settings) -> None:
     ):
         row = {"id": user, "login": login, "partner_id": partner, "company_id": 1, "company_ids": [1]}
         _put(env, "res.users", row | {"active": user in (2, 5, 6), "_xid": external_id})
+    _put(env, "res.groups", {"id": 1, "name": "Role / User", "_xid": "base.group_user"})
     _register_models(env)
 
 
 def keep_keys(env: Env, settings: Settings) -> None:
-    """Give the three known users the keys and passwords of this start."""
-    for login, password, key in (
-        (settings.login, settings.password, settings.api_key),
-        (settings.low_login, settings.low_password, settings.low_key),
-        (settings.odoo_admin_login, settings.odoo_admin_password, settings.odoo_admin_key),
+    """Give the three known users the keys and passwords of this start, and the groups of their role."""
+    groups = data_file("groups.json")
+    for role, login, password, key in (
+        ("integration", settings.login, settings.password, settings.api_key),
+        ("low", settings.low_login, settings.low_password, settings.low_key),
+        ("admin", settings.odoo_admin_login, settings.odoo_admin_password, settings.odoo_admin_key),
     ):
         for user in env.database.table("res.users").having("login", (login,)) or ():
             row = env.row("res.users", user) or {}
-            env.database.put("res.users", user, {**row, "_password": digest(password)})
+            env.database.put("res.users", user, {**row, "_password": digest(password), "_groups": groups[role]})
             keys = env.database.table("res.users.apikeys")
             if not keys.having("_digest", (digest(key),)):
                 generate_key(env, user, "started with", key, None)
