@@ -20,6 +20,7 @@ ROUTES = {
     "connection list": "GET /connections",
     "connection doctor": "GET /connections/{name}/doctor",
     "connection rotate": "POST /connections/{name}/rotate",
+    "connection authorize": "POST /connections/{name}/authorize",
     "connection accept": "POST /connections/{name}/accept",
     "connection hooks": "POST /connections/{name}/hooks",
     "pair add": "POST /pairs",

@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows": CORE | {"sdk", "mapping", "engine", "store", "sync"},
     "operate": CORE | {"sdk", "mapping", "engine", "store", "security", "sync", "detect", "audit", "reconcile"},
     "api": CORE | {"sdk", "mapping", "store", "security", "sync", "detect", "operate", "flows", "assist", "reconcile"},
-    "cli": CORE | {"sdk", "mapping", "store", "security", "operate", "api", "testing", "sandbox"},
+    "cli": CORE | {"sdk", "mapping", "store", "security", "operate", "api", "testing", "sandbox", "demo"},
+    "demo": CORE | {"sdk", "mapping", "store", "security", "sync", "operate", "api", "sandbox", "cli"},
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -36,7 +37,7 @@ RUNS_SANDBOXES = {"cli.sandbox", "cli.demo"}
 """The only modules that start the stand-ins."""
 
 SYSTEMS = {"odoo", "bng", "bng_gateway", "shopify"}
-KNOW_SYSTEMS = {"connectors", "sandbox", "testing"}
+KNOW_SYSTEMS = {"connectors", "sandbox", "testing", "demo"}
 NAMES_AS_DATA = {"sdk.webhook"}
 """Ways of signing a webhook are called by who invented them; other connectors choose among them."""
 DEMONSTRATES = {"cli.demo", "cli.sandbox", "operate.demo"}

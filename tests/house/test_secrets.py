@@ -12,7 +12,7 @@ KNOWN_FORMS = re.compile(
     r"\b(?:ghp_[A-Za-z0-9]{36}|AKIA[0-9A-Z]{16}|xox[bap]-[0-9A-Za-z-]{20,}|sk_live_[0-9A-Za-z]{20,}|ist_[\w-]{43})\b"
 )
 MACHINE = re.compile(r"(?<![\w.])/(?:work|home/[a-z]+|Users/[a-z]+|root)/[\w.]")
-UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
+UNFINISHED = re.compile(r"#.*\b(?:TODO|FIXME|XXX|HACK)\b")
 INDEXES = re.compile(r'(?:registry|url) = "(https?|file)://(?P<host>[^/"]*)')
 LOCKED_FROM = {"pypi.org", "files.pythonhosted.org"}
 

@@ -26,10 +26,13 @@ def serve(
 
     from isthmus.api.app import create_app
     from isthmus.operate import service
+    from isthmus.security.redaction import mask_logs
     from isthmus.security.tokens import local_token
     from isthmus.store.postgres import home
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    mask_logs()
 
     async def work(runtime: Any) -> None:
         await runtime.db.run(local_token, home())

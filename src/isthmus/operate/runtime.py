@@ -40,6 +40,9 @@ POLL_JOB = "poll"
 LINGER_SECONDS = 0.15
 """How long a drained lane waits for the next Event of this process before its job ends: saves a job per Event."""
 
+RETIRED_SECONDS = 600.0
+"""How long a connector is kept open after another one took its place: longer than any request takes."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -70,6 +73,7 @@ class Runtime:
         self._fresh: dict[tuple[int, str], asyncio.Event] = {}
         self._opening = asyncio.Lock()
         self._connecting = asyncio.Lock()
+        self._retired: list[tuple[float, Connector]] = []
         self._installation: str | None = None
         self.stopping = False
         self.hook_targets: dict[str, tuple[Any, dict[str, Any]]] = {}
@@ -96,8 +100,17 @@ class Runtime:
             connector = kind.make(system_settings(row.settings), known, services)
             self._open[row.id] = _Open(stamp, connector)
             if held is not None:
-                await held.connector.close()
+                self._retired.append((self.clock.monotonic(), held.connector))
+            await self._close_retired(RETIRED_SECONDS)
             return connector
+
+    async def _close_retired(self, seconds: float) -> None:
+        """Close connectors that were replaced this long ago: whoever was working with one has ended since."""
+        before = self.clock.monotonic() - seconds
+        due = [connector for at, connector in self._retired if at <= before]
+        self._retired = [(at, connector) for at, connector in self._retired if at > before]
+        for connector in due:
+            await connector.close()
 
     async def services(self, row: Any) -> Services:
         """What the product lends the connector of a Connection row."""
@@ -144,6 +157,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Close every Connection that was opened."""
+        await self._close_retired(0)
         for held in self._open.values():
             await held.connector.close()
         self._open.clear()

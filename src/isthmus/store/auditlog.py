@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from isthmus.model.card import mask_all
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -41,5 +43,5 @@ _APPEND = text(
 def append(conn: Connection, entries: Sequence[Entry]) -> None:
     """Append entries to the audit log in the caller's transaction."""
     if entries:
-        rows = [{name: getattr(e, name) for name in Entry.__slots__} for e in entries]
+        rows = [{name: mask_all(getattr(e, name)) for name in Entry.__slots__} for e in entries]
         conn.execute(_APPEND, {"rows": json.dumps(rows, default=str)})

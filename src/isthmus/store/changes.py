@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from isthmus.model.card import mask_all
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
@@ -134,7 +136,7 @@ def close(conn: Connection, closes: Sequence[Close]) -> dict[int, str]:
     """Close Changes, only where no newer Event came meanwhile; returns each one's state afterwards."""
     if not closes:
         return {}
-    rows = [{"id": c.change_id, "outcome": c.outcome, "reason": c.reason, "delay": c.delay} for c in closes]
+    rows = [{"id": c.change_id, "outcome": c.outcome, "reason": mask_all(c.reason), "delay": c.delay} for c in closes]
     return {int(row.id): str(row.state) for row in conn.execute(_CLOSE, {"rows": json.dumps(rows, default=str)})}
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from isthmus.model.card import mask_all
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewLetter:
@@ -53,7 +55,7 @@ def open_letters(conn: Connection, pair_id: int, letters: Sequence[NewLetter]) -
     latest = {(letter.entity, letter.side, letter.key): letter for letter in letters}
     rows = [
         {
-            **{name: getattr(letter, name) for name in NewLetter.__slots__},
+            **{name: mask_all(getattr(letter, name)) for name in NewLetter.__slots__},
             "kind": letter.error.get("kind"),
             "fingerprint": fingerprint(letter.error),
         }
@@ -142,7 +144,7 @@ _CONFLICT = text(
 def open_conflicts(conn: Connection, pair_id: int, entity: str, conflicts: Sequence[NewConflict]) -> None:
     """Open Conflicts, or renew the values of one that is open already."""
     if conflicts:
-        rows = [{name: getattr(c, name) for name in NewConflict.__slots__} for c in conflicts]
+        rows = [{name: mask_all(getattr(c, name)) for name in NewConflict.__slots__} for c in conflicts]
         given = {"pair_id": pair_id, "entity": entity, "rows": json.dumps(rows, default=str)}
         conn.execute(_CONFLICT, given)
 

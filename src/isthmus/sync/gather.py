@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from isthmus.errors import Ambiguous, MappingFailed, SafetyLimit
+from isthmus.errors import Ambiguous, InvalidRecord, MappingFailed, SafetyLimit
 from isthmus.model.canonical import Ref, Value, decode
+from isthmus.model.card import holds_card_number
 from isthmus.model.clock import Clock
 from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import ByExternalKeys, ByKeys, ByValues, Record, Selection
@@ -301,6 +302,15 @@ def _map(side: SideBinding, item: Item, which: Side) -> None:
             record=seen.key,
             answered="; ".join(f"{p.field}: {p.message}" for p in blocking),
             facts={"fields": {p.field: p.shown for p in blocking}, "side": which},
+        )
+    cards = [] if item.trouble else sorted(name for name, value in seen.values.items() if holds_card_number(value))
+    if cards:
+        item.trouble = InvalidRecord(
+            f"reading {side.entity} {seen.key} from {side.connection}",
+            record=seen.key,
+            answered=f"{', '.join(cards)} holds what looks like a card number; nothing of the record is taken over",
+            hint=f"Remove the number in {side.connection} and keep a token there instead; the record then follows.",
+            facts={"fields": cards, "side": which},
         )
 
 
