@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from isthmus.engine.lease import take
 from isthmus.errors import Misconfigured, SafetyLimit
 from isthmus.operate import folder, lookups
 from isthmus.operate.assemble import parse_pair, template
@@ -87,6 +88,7 @@ class _Draft:
 def set_state(conn: Connection, runtime: Runtime, name: str, state: str, actor: str, *, allow: bool = False) -> Any:
     """Pause a pair, or make it active again and wake all its lanes; returns its row.
 
+    Pausing fences off the lanes that are at work just now: what they had not sent yet stays pending.
     A pair that its guard has stopped goes on only with `allow`: everything pending is let through once.
     """
     row = pairs.get(conn, name)
@@ -102,7 +104,9 @@ def set_state(conn: Connection, runtime: Runtime, name: str, state: str, actor: 
     pairs.set_state(conn, row.id, state, {"allowed": True} if state == "active" and allow else None)
     entry = auditlog.Entry(action=f"set pair {state}", pair_id=row.id, actor=actor, before={"state": row.state})
     auditlog.append(conn, [entry])
-    if state == "active":
-        for entity in row.settings.get("entities", {}):
+    for entity in row.settings.get("entities", {}):
+        if state == "active":
             runtime.wake(conn, row.id, entity)
+        else:
+            take(conn, f"lane:{row.id}:{entity}")
     return pairs.get(conn, name)
