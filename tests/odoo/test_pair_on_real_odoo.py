@@ -12,6 +12,17 @@ from real_odoo import OdooDatabases, RealOdoo
 pytestmark = pytest.mark.odoo
 
 
+SUPPLY = {
+    "CompanyName": "Gent Supply", "VendorNumber": "V-9", "BillingAddress": "Kaai 9, 9000 Gent, BE",
+    "PaymentTerms": "Net 30",
+}  # fmt: skip
+LAMP = {
+    "SKU": "L-1", "Name": "Lamp", "ProductType": "Stocked", "UnitOfMeasure": "DZ", "ListPrice": "12.50",
+    "CostPrice": "7.25", "CurrencyCode": "USD", "Weight": "5", "WeightUnit": "LB", "Barcode": "5901234123457",
+    "Status": "Active",
+}  # fmt: skip
+
+
 def new(odoo: RealOdoo, model: str, **values: Any) -> int:
     [made] = odoo.call(model, "create", vals_list=[values])
     return int(made)
@@ -52,6 +63,10 @@ async def test_all_four_entities_agree_after_a_load(home: Any, systems: Systems,
     template, variants = chair(odoo)
     table = new(odoo, "product.product", name="Table", default_code="T-1", list_price=99.5, is_storable=True)
 
+    await systems.in_bng("POST", "seed", entity="vendor", records=[SUPPLY])
+    [tax, *_] = odoo.call("account.tax", "search_read", domain=[["type_tax_use", "=", "sale"]], fields=["name"])
+    await systems.in_bng("POST", "seed", entity="product", records=[{**LAMP, "TaxCode": tax["name"]}])
+
     said = await isthmus("load", "main", "--yes", "--json")
     assert said.code == 0, said
     assert (await isthmus("deadletters", "list", "--json")).json == []
@@ -69,6 +84,22 @@ async def test_all_four_entities_agree_after_a_load(home: Any, systems: Systems,
     assert customers["Azure"]["TaxID"] == vendors["Azure"]["TaxID"] == "BE0477472701"
     assert customers["Smith"]["FirstName"] == "Mary Ann"
     assert customers["Smith"]["ParentCustomerID"] == customers["Azure"]["CustomerID"]
+
+    [supply] = odoo.call(
+        "res.partner",
+        "search_read",
+        domain=[["ref", "=", "V-9"]],
+        fields=["name", "supplier_rank", "street", "city", "zip", "country_id", "property_supplier_payment_term_id"],
+    )
+    assert (supply["name"], supply["supplier_rank"], supply["street"]) == ("Gent Supply", 1, "Kaai 9")
+    assert (supply["city"], supply["zip"], supply["country_id"][1]) == ("Gent", "9000", "Belgium")
+    assert supply["property_supplier_payment_term_id"][1] == "30 Days"
+    names = ["name", "type", "is_storable", "uom_id", "lst_price", "standard_price", "weight", "barcode", "sale_ok"]
+    [lamp] = odoo.call("product.product", "search_read", domain=[["default_code", "=", "L-1"]], fields=names)
+    assert {name: lamp[name] for name in names} | {"uom_id": lamp["uom_id"][1]} == {
+        "name": "Lamp", "type": "consu", "is_storable": True, "uom_id": "Dozens", "lst_price": 12.5,
+        "standard_price": 7.25, "weight": 2.27, "barcode": "5901234123457", "sale_ok": True,
+    }  # fmt: skip
 
     swept = (await isthmus("sweep", "main", "--json")).json
     assert (swept["differences"], swept["figure"]) == ([], 1.0)
