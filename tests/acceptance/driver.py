@@ -12,6 +12,7 @@ from tests.acceptance.oracle import Expected, Key, Snapshot
 from tests.acceptance.subject import (
     ASK,
     CHILD_FIELDS,
+    LEFT_ONLY,
     MAKERS,
     RIGHT,
     Ids,
@@ -110,7 +111,7 @@ class Driver:
         if s.entity == "product":
             left |= {"default_code": s.mark, "type": "consu"}
             right |= {"SKU": s.mark, "ProductType": "NonStocked", "UnitOfMeasure": "EA", "CurrencyCode": self.currency}
-            s.values["sku"] = s.mark
+            s.values |= {"sku": s.mark, "cost": "0"}
         else:
             left["is_company"] = s.company
             if s.entity == "vendor":
@@ -219,7 +220,8 @@ class Driver:
                 else:
                     made = self.make(s, name)
                     self.write(s, side, made)
-                    s.values[name] = made.value
+                    if side == "left" or (s.entity, name) not in LEFT_ONLY:
+                        s.values[name] = made.value
                 self.done[f"{side} edits"] += 1
                 return True
         return False

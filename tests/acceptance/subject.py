@@ -235,6 +235,10 @@ RIGHT = frozenset({("customer", "website"), ("vendor", "phone")})
 both edits were made while nobody looked and `newest` cannot tell them apart."""
 
 
+LEFT_ONLY = frozenset({("product", "list_price"), ("product", "cost")})
+"""Fields that the right side only shows: an edit made there alone is put back."""
+
+
 def model_of(entity: str) -> str:
     """Where Odoo keeps an entity."""
     return "product.product" if entity == "product" else "res.partner"

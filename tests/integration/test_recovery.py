@@ -114,3 +114,33 @@ async def test_an_id_that_belongs_to_another_record_now_stops_everything(world: 
     with pytest.raises(SafetyLimit, match="another record"):
         await world.drain()
     assert world.right.writes == writes
+
+
+async def test_a_field_that_a_broken_off_write_never_reached_is_written_again(world: World) -> None:
+    left, right = await linked(world, phone="1")
+    world.put_left(left, phone="2", name="Acme Ltd")
+    await lose_the_answer(world)
+    world.right.rows["account"][right].values["Phone"] = "1"  # the last of several calls was never made
+    await world.settle()
+    assert world.left.rows["partner"][left].values["phone"] == "2"
+    assert world.right.rows["account"][right].values["Phone"] == "2"
+
+
+async def test_a_field_that_a_broken_off_create_never_reached_is_not_emptied_at_its_source(world: World) -> None:
+    left = world.put_left(name="Acme", phone="1")
+    await lose_the_answer(world)
+    [right] = world.right.rows["account"]
+    world.right.rows["account"][right].values.pop("Phone")
+    await world.settle()
+    assert world.left.rows["partner"][left].values["phone"] == "1"
+    assert world.right.rows["account"][right].values["Phone"] == "1"
+
+
+async def test_a_record_in_trouble_is_held_once_whichever_side_was_edited(world: World) -> None:
+    left, right = await linked(world, phone="1", vat="V1")
+    world.left.faults = Faults(refused={"bad"})
+    world.put_right(right, Phone="bad")
+    await world.settle()
+    world.put_left(left, name="Acme Ltd")
+    await world.settle()
+    assert len(rows(world.db, "select 1 from dead_letter where state = 'open'")) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,10 +16,10 @@ from isthmus.sdk.connector import ByExternalKeys, Record
 from isthmus.store import auditlog, changes, intents, links
 from isthmus.store.database import Database
 from isthmus.sync.gather import EXTERNAL_KEY_PATH, Gatherer, link_of, read_all
-from isthmus.sync.merge import same
+from isthmus.sync.merge import is_empty, same
 from isthmus.sync.pair import EntityBinding
 from isthmus.sync.settle import Fence
-from isthmus.sync.work import Item
+from isthmus.sync.work import Item, Seen
 
 _SIDES: tuple[Side, Side] = ("left", "right")
 
@@ -44,7 +44,8 @@ async def recover(db: Database, clock: Clock, entity: EntityBinding, rows: Seque
     for side in _SIDES:
         keys = [str(r.external_key) for r in rows if r.side == side and r.action == "create" and r.external_key]
         if keys:
-            records = await read_all(entity.side(side), ByExternalKeys(keys), (EXTERNAL_KEY_PATH,))
+            paths = (*entity.side(side).mapping.paths, EXTERNAL_KEY_PATH)
+            records = await read_all(entity.side(side), ByExternalKeys(keys), paths)
             found[side] = {r.external_key: r for r in records.values() if r.external_key}
     linked = await db.run(_links_of, entity, [int(r.link_id) for r in rows if r.action != "create" and r.link_id])
     await Gatherer(db, clock).read(entity, list(linked.values()))
@@ -100,46 +101,54 @@ def _resolve_update(
     conn: Connection, entity: EntityBinding, row: Any, item: Item | None, out: Recovery, now: datetime
 ) -> None:
     side: Side = "left" if row.side == "left" else "right"
-    if item is None or item.link is None or not _took_place(entity, row, item, side):
+    written = None if item is None or item.link is None else _written(entity, row, item.seen(side), side)
+    if item is None or item.link is None or written is None:
         _free(conn, entity, row, out)
         return
-    bases = row.bases or {}
+    bases = _bases_of(row, written)
     links.update(
         conn,
         [
             links.LinkUpdate(
                 id=item.link.id,
-                left_base={**encode(item.link.left_base), **(bases.get("left") or {})},
-                right_base={**encode(item.link.right_base), **(bases.get("right") or {})},
-                state="tombstone" if bases.get("tombstone") else None,
+                left_base={**encode(item.link.left_base), **bases["left"]},
+                right_base={**encode(item.link.right_base), **bases["right"]},
+                state="tombstone" if (row.bases or {}).get("tombstone") else None,
                 wrote=1,
                 agreed=False,
             )
         ],
     )
     # Several Intents of one Link may be open: the next one starts from the Bases as they stand now.
-    item.link.left_base.update(decode(entity.canonical, bases.get("left") or {}))
-    item.link.right_base.update(decode(entity.canonical, bases.get("right") or {}))
+    item.link.left_base.update(decode(entity.canonical, bases["left"]))
+    item.link.right_base.update(decode(entity.canonical, bases["right"]))
     intents.end(conn, [intents.End(id=row.id, state="confirmed", key=row.key)])
     auditlog.append(conn, [_entry(entity, row, row.key, item.link.id, now)])
     out.confirmed += 1
     _look_again(conn, entity, row)
 
 
-def _took_place(entity: EntityBinding, row: Any, item: Item, side: Side) -> bool:
-    """Whether a write is seen to have taken place: one field that it changed holds what it carried."""
-    seen = item.seen(side)
+def _written(entity: EntityBinding, row: Any, seen: Seen, side: Side) -> set[str] | None:
+    """The fields that a write of unknown outcome is seen to have reached; None when it did not take place.
+
+    One field that it changed has to hold what it carried. A field that still stands as before was not reached: a
+    write may take several calls, of which the last were never made. One that stands otherwise was edited afterwards.
+    """
     if row.action == "delete":
-        return seen.existence is False
+        return set() if seen.existence is False else None
     if seen.record is None:
-        return False
+        return None
     expected = decode(entity.canonical, (row.bases or {}).get(side) or row.fields)
     before = decode(entity.canonical, row.before or {})
-    return any(
-        same(seen.values.get(name), value) and not same(before.get(name), value)
-        for name, value in expected.items()
-        if name in seen.values
-    )
+    changed = {n for n, value in expected.items() if n in seen.values and not same(before.get(n), value)}
+    if not any(same(seen.values[n], expected[n]) for n in changed):
+        return None
+    return {n for n in expected if n not in changed or not same(seen.values[n], before.get(n))}
+
+
+def _bases_of(row: Any, fields: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The Bases that an Intent foretold, of these fields."""
+    return {s: {n: v for n, v in ((row.bases or {}).get(s) or {}).items() if n in fields} for s in _SIDES}
 
 
 def _free(conn: Connection, entity: EntityBinding, row: Any, out: Recovery) -> None:
@@ -176,7 +185,13 @@ def _entry(entity: EntityBinding, row: Any, key: str | None, link_id: int | None
 def _confirm_create(
     conn: Connection, entity: EntityBinding, row: Any, side: Side, record: Record, now: datetime
 ) -> None:
-    """The write did take place: make the Link with the Bases the Intent foretold; the next look sees any later edit."""
+    """The write did take place: make the Link with the Bases the Intent foretold; the next look sees any later edit.
+
+    A field that is empty though the Intent filled it was not reached, like a child record made by a further call.
+    """
+    read = entity.side(side).mapping.read(record.values).values
+    foretold = decode(entity.canonical, (row.bases or {}).get(side) or {})
+    bases = _bases_of(row, {n for n, v in foretold.items() if is_empty(v) or not is_empty(read.get(n))})
     generation = entity.minted(str(row.external_key))
     keys = {side: record.key, other(side): str(row.source_key)}
     made = links.insert(
@@ -187,8 +202,8 @@ def _confirm_create(
             links.NewLink(
                 left_key=keys["left"],
                 right_key=keys["right"],
-                left_base=row.bases.get("left") or {},
-                right_base=row.bases.get("right") or {},
+                left_base=bases["left"],
+                right_base=bases["right"],
                 left_seen_at=row.sent_at,
                 right_seen_at=row.sent_at,
                 generation=generation[1] if generation else 1,
