@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from isthmus.operate.customfields import map_fields, offered
+from isthmus.operate.opening import opened
 from joined import Systems, connect_bng, isthmus
 from real_odoo import OdooDatabases, RealOdoo
 
@@ -110,3 +112,32 @@ async def test_all_four_entities_agree_after_a_load(home: Any, systems: Systems,
                         (variants[0], "product")):  # fmt: skip
         told = (await isthmus("preview", "main", entity, str(key), "--json")).json
         assert (told["outcome"], told["payload"], told["counterpart"] is not None) == ("nothing", {}, True), told
+
+
+async def test_a_custom_field_of_odoo_is_mapped_at_once_and_travels_both_ways(
+    home: Any, systems: Systems, odoo_db: OdooDatabases
+) -> None:
+    odoo = odoo_db()
+    [model] = odoo.call("ir.model", "search", odoo.admin_key, domain=[["model", "=", "res.partner"]])
+    field = {"name": "x_loyalty_tier", "model_id": model, "ttype": "char", "field_description": "Loyalty tier"}
+    odoo.call("ir.model.fields", "create", odoo.admin_key, vals_list=[{**field, "state": "manual"}])
+    await connect(odoo, systems)
+    gold = new(odoo, "res.partner", name="Gold", is_company=True, email="g@example.com", x_loyalty_tier="gold")
+    silver = {"CompanyName": "Silver", "Email": "s@example.com", "CustomFields": {"LoyaltyTier": "silver"}}
+    await systems.in_bng("POST", "seed", entity="customer", records=[silver])
+
+    async with opened() as runtime:
+        offer = next(o for o in await offered(runtime, "main", "customer") if o.left == "x_loyalty_tier")
+        assert (offer.name, offer.right) == ("loyalty_tier", "CustomFields.LoyaltyTier")
+        _, version = await map_fields(runtime, "main", "customer", [offer.name], actor="test")
+        assert version == 2
+        assert await offered(runtime, "main", "customer") == []
+    said = await isthmus("load", "main", "--yes", "--json")
+    assert said.code == 0, said
+
+    at_bng = {row.get("CompanyName"): row for row in await systems.bng_customers()}
+    assert at_bng["Gold"]["CustomFields"] == {"LoyaltyTier": "gold"}
+    [found] = odoo.call("res.partner", "search_read", domain=[["name", "=", "Silver"]], fields=["x_loyalty_tier"])
+    assert found["x_loyalty_tier"] == "silver"
+    told = (await isthmus("preview", "main", "customer", str(gold), "--json")).json
+    assert (told["outcome"], told["canonical"]["loyalty_tier"]) == ("nothing", "gold")
