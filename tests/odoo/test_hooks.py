@@ -192,6 +192,17 @@ async def test_without_an_administrator_key_the_steps_are_told(real_odoo: RealOd
         assert said in one.detail
 
 
+@pytest.mark.parametrize("protocol", ["jsonrpc", "xmlrpc"])
+async def test_the_older_protocols_install_and_see_the_same(watched: tuple[RealOdoo, Receiver], protocol: str) -> None:
+    odoo, receiver = watched
+    (rule,) = by_person(odoo, automations.RULES, "search", domain=[["name", "like", "res.partner deleted"]])
+    by_person(odoo, automations.RULES, "unlink", ids=[rule])
+    with pytest.raises(Misconfigured, match="needs the login"):
+        await install(odoo, receiver.url, protocol=protocol, admin_login=None)
+    assert [one.installed for one in await install(odoo, receiver.url, protocol=protocol)] == [True, True]
+    assert [one.installed for one in await status(odoo, receiver.url, protocol=protocol)] == [True, True]
+
+
 async def test_a_key_that_is_no_administrator_s_is_refused_with_a_sentence(real_odoo: RealOdoo) -> None:
     with pytest.raises(Misconfigured, match="no administrator") as caught:
         await install(real_odoo, "http://127.0.0.1:1/x", admin_key=Secret(real_odoo.low_key))

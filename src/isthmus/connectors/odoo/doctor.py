@@ -246,7 +246,8 @@ class Doctor:
                 facts={"denied": denied, "groups": groups},
             )
         paths = real(self._paths.get(name, ()))
-        missing = sorted({parse(path).step.field for path in paths} - set(described.fields))
+        named = {parse(path).step.field for path in paths}
+        missing = sorted(name for name in named - set(described.fields) if not name.startswith("x_"))
         if missing:
             apps = [f"{APPS[one][1]} ({APPS[one][0]})" for one in missing if one in APPS]
             return Finding(

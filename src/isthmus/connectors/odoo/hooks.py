@@ -87,7 +87,7 @@ class Hooks:
 
     async def install(self, entities: Sequence[str], url: str) -> list[HookStatus]:
         """Install or repair everything with the administrator's key; without one, say what a person has to do."""
-        admin = self._admin()
+        admin = await self._admin()
         if admin is None:
             return [await self._with_steps(one, url) for one in await self.status(entities, url)]
         await _must_be_admin(admin)
@@ -105,7 +105,7 @@ class Hooks:
 
     async def remove(self, url: str) -> None:
         """Take our automations away; the actions too, when no other Connection of ours needs them."""
-        admin = self._admin()
+        admin = await self._admin()
         if admin is None:
             raise Misconfigured(
                 "removing the automations from Odoo: only an administrator may do that",
@@ -130,10 +130,16 @@ class Hooks:
 
     # -- looking -----------------------------------------------------------------------------------------------
 
-    def _admin(self) -> Wire | None:
+    async def _admin(self) -> Wire | None:
         settings = self._wire.settings
         if not settings.admin_key:
             return None
+        await self._wire.version()
+        if self._wire.protocol != "json2" and not settings.admin_login:
+            raise Misconfigured(
+                "checking the administrator key: this protocol needs the login beside it",
+                hint="Give it as well: `--admin admin_login=…`.",
+            )
         return self._wire.with_key(settings.admin_key, settings.admin_login.reveal() if settings.admin_login else None)
 
     async def impossible(self) -> str:
