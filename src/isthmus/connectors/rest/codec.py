@@ -44,7 +44,7 @@ class EntityCodec:
         self.spec = spec
         self._system = system
         self.fields: Mapping[str, FieldSpec] = {**spec.fields, **(extra or {})}
-        self._readers: dict[tuple[str, ...], list[tuple[str, tuple[str, ...], Decode]]] = {}
+        self._readers: dict[tuple[str, ...], list[tuple[str, str, tuple[str, ...], Decode]]] = {}
         self._key = self.wire(spec.key)
         self._version = self.wire(spec.version) if spec.version else None
         self._external = self.wire(spec.external_key) if spec.external_key else None
@@ -95,9 +95,9 @@ class EntityCodec:
     def values(self, row: Row, paths: Sequence[str]) -> dict[str, Any]:
         """The typed values at `paths`; one that does not fit its type stays as it came, for the Mapping to refuse."""
         out: dict[str, Any] = {}
-        for path, parts, decode in self._compiled(tuple(paths)):
-            value: Any = row
-            for part in parts:
+        for path, first, inside, decode in self._compiled(tuple(paths)):
+            value = row.get(first)
+            for part in inside:
                 value = value.get(part) if isinstance(value, Mapping) else None
             out[path] = None if value is None else decode(value)
         return out
@@ -175,11 +175,12 @@ class EntityCodec:
             facts={"field": path, "entity": self.name},
         )
 
-    def _compiled(self, paths: tuple[str, ...]) -> list[tuple[str, tuple[str, ...], Decode]]:
+    def _compiled(self, paths: tuple[str, ...]) -> list[tuple[str, str, tuple[str, ...], Decode]]:
+        """Path, its first part on the wire, the others, and how the value is read."""
         found = self._readers.get(paths)
         if found is None:
-            wanted = [path for path in paths if not path.startswith("@")]
-            found = [(p, self._wire_parts(p), _reader(self._spec(p) or FieldSpec())) for p in wanted]
+            wanted = [(path, self._wire_parts(path)) for path in paths if not path.startswith("@")]
+            found = [(p, parts[0], parts[1:], _reader(self._spec(p) or FieldSpec())) for p, parts in wanted]
             self._readers[paths] = found
         return found
 
@@ -256,7 +257,8 @@ def _object(value: Mapping[str, Any], inner: Sequence[tuple[str, str, Decode]]) 
     for name, wire, read in inner:
         if wire in value:
             found = value[wire]
-            out.pop(wire)
+            if wire != name:
+                del out[wire]
             out[name] = None if found is None else read(found)
     return out
 
@@ -301,6 +303,8 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _string(value: Any) -> Any:
+    if type(value) is str:  # by far the most
+        return value
     return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
 
 

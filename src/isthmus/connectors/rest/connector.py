@@ -161,6 +161,7 @@ class RestConnector(Connector):
         return out
 
     async def close(self) -> None:
+        await self._reader.stop()
         await self._http.close()
         if self._token_http is not None:
             await self._token_http.close()

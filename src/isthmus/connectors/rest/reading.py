@@ -22,7 +22,7 @@ from isthmus.sdk import (
     Selection,
 )
 from isthmus.sdk.answers import dig
-from isthmus.sdk.paging import first_page, next_page
+from isthmus.sdk.paging import Page, first_page, next_page
 from isthmus.sdk.statuses import Meaning
 
 Pairs = Sequence[tuple[str, str]]
@@ -37,6 +37,18 @@ class Reader:
         self._manifest = manifest
         self._wire = wire
         self._codecs = codecs
+        self._ahead: set[asyncio.Task[Answer]] = set()
+
+    async def stop(self) -> None:
+        """End what is fetched ahead for readers that never came back for it."""
+        for task in self._ahead:
+            task.cancel()
+        await asyncio.gather(*self._ahead, return_exceptions=True)
+
+    def _arrived(self, task: asyncio.Task[Answer]) -> None:
+        self._ahead.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to the reader; of a page that nobody comes for it is no news
 
     def codec(self, entity: str) -> EntityCodec:
         """The codec of an Entity; raises SchemaDrift listing the known ones."""
@@ -86,24 +98,36 @@ class Reader:
         return answer, None
 
     async def lists(
-        self, spec: EntitySpec, params: Pairs, doing: str, *, size: int | None = None, parent: str = ""
+        self, spec: EntitySpec, params: Pairs, doing: str, *, size: int | None = None, ahead: bool = False
     ) -> AsyncIterator[tuple[Answer, list[Row]]]:
-        """Every page of a list, with the answer that carried it."""
-        paging = self._manifest.paging
+        """Every page of a list, with the answer that carried it; `ahead`: the next is fetched while one is used."""
         fixed = list(self.filters(spec).fixed.items())
-        page = first_page(paging, size)
-        path = address(spec.path, parent=parent)
-        while True:
-            whole = None if page.url else [*page.params.items(), *fixed, *params]
-            answer = await self._wire.get(page.url or path, doing=doing, params=whole)
-            rows = self._list_in(spec, answer, doing)
-            yield answer, rows
-            asked = page.url or self._wire.client.http.base_url + path
-            headers = answer.response.headers
-            following = next_page(paging, page, answer.decoded, headers, len(rows), asked=asked, size=size)
-            if following is None:
-                return
-            page = following
+        page: Page | None = first_page(self._manifest.paging, size)
+        under_way: asyncio.Task[Answer] | None = None
+        try:
+            while page is not None:
+                answer = await (under_way or self._ask(spec, page, [*fixed, *params], doing))
+                under_way = None
+                rows = self._list_in(spec, answer, doing)
+                page = self._following(spec, page, answer, len(rows), size)
+                if ahead and page is not None:
+                    under_way = asyncio.create_task(self._ask(spec, page, [*fixed, *params], doing))
+                    self._ahead.add(under_way)
+                    under_way.add_done_callback(self._arrived)
+                yield answer, rows
+        finally:
+            if under_way is not None:  # the caller has enough, or failed: what is on its way is of no interest
+                under_way.cancel()
+                await asyncio.gather(under_way, return_exceptions=True)
+
+    async def _ask(self, spec: EntitySpec, page: Page, params: Pairs, doing: str) -> Answer:
+        whole = None if page.url else [*page.params.items(), *params]
+        return await self._wire.get(page.url or spec.path, doing=doing, params=whole)
+
+    def _following(self, spec: EntitySpec, page: Page, answer: Answer, rows: int, size: int | None) -> Page | None:
+        asked = page.url or self._wire.client.http.base_url + spec.path
+        headers = answer.response.headers
+        return next_page(self._manifest.paging, page, answer.decoded, headers, rows, asked=asked, size=size)
 
     async def existing(self, entity: str, keys: Sequence[str]) -> dict[str, bool]:
         """Which keys surely exist and which surely do not; the rest is left out."""
@@ -225,7 +249,7 @@ class Reader:
         params = self._scope_params(codec.spec, scope)
         if selection.after and filters.after_key:
             params.append((filters.after_key, selection.after))
-        async for _, rows in self.lists(codec.spec, params, doing):
+        async for _, rows in self.lists(codec.spec, params, doing, ahead=True):
             yield [(row, None) for row in rows]
 
     async def _children(
