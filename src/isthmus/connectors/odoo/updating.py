@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.connectors.odoo import codec
 from isthmus.connectors.odoo.fields import Fields, OdooModel
 from isthmus.connectors.odoo.guarded_call import GuardedAnswer, GuardedItem, find_action, guarded_write
-from isthmus.connectors.odoo.paths import Step, parse, real
+from isthmus.connectors.odoo.paths import ID, Step, parse, real
 from isthmus.connectors.odoo.reading import Reader, Row
 from isthmus.connectors.odoo.refusal import Asked, Refusal, classify
 from isthmus.connectors.odoo.wire import Wire
@@ -18,10 +18,12 @@ from isthmus.connectors.odoo.writing import (
     Parts,
     Resolver,
     Typed,
+    below_a_company,
     child_defaults,
     clears,
     encoded,
     must_not_spread,
+    spreading,
 )
 from isthmus.sdk import (
     Failed,
@@ -73,15 +75,16 @@ class Updater:
         try:
             ready = await self._ready(model, items, outcomes)
             if ready:
+                await self._keep_to_the_root(model, ready, outcomes)
                 action = await self.action()
-                if action is None:
-                    ready = await self._as_expected(model, ready, outcomes)
-                await self._find_children(model, ready)
                 described = await self._fields.model(model)
-                if action is not None:
-                    ready = await self._guarded(action, described, ready, outcomes)
-                else:
-                    ready = await self._plain(described, ready, outcomes)
+                guarded = [item for item in ready if action is not None and item.parts.own]
+                plain = [item for item in ready if item not in guarded]
+                plain = await self._as_expected(model, plain, outcomes)
+                await self._find_children(model, [*plain, *guarded])
+                if action is not None and guarded:
+                    guarded = await self._guarded(action, described, guarded, outcomes)
+                ready = [*guarded, *await self._plain(described, plain, outcomes)]
                 await self._write_children(described, ready, outcomes)
         except IsthmusError as error:
             missing = {n: Failed(error=error) for n in range(len(items)) if n not in outcomes}
@@ -122,8 +125,24 @@ class Updater:
                     ready.append(_Item(n, int(item.key), item, parts, expect))
         return ready
 
+    async def _keep_to_the_root(self, model: str, items: list[_Item], outcomes: dict[int, Outcome]) -> None:
+        """Take out writes on a contact below a company that Odoo would carry over to the company."""
+        doubtful = [item for item in items if spreading(model, item.parts.own)]
+        if not doubtful:
+            return
+        paths = ("parent_id", "type", "commercial_partner_id")
+        found = await self._reader.by_ids(model, [item.id for item in doubtful], paths)
+        for item in doubtful:
+            record = found.get(item.id)
+            error = below_a_company(model, item.id, item.parts.own, record.values) if record else None
+            if error is not None:
+                outcomes[item.index] = Failed(error=error)
+                items.remove(item)
+
     async def _as_expected(self, model: str, items: list[_Item], outcomes: dict[int, Outcome]) -> list[_Item]:
         """Read once for the batch, and keep the items whose record is still as expected."""
+        if not items:
+            return []
         paths = real(dict.fromkeys(path for item in items for path in item.update.expect))
         found = await self._reader.by_ids(model, [item.id for item in items], paths)
         kept = []
@@ -186,11 +205,16 @@ class Updater:
             for item in items:
                 outcomes[item.index] = Unsure(error=error) if unsure else Failed(error=error)
             return []
+        moved = []
         for item, answer in zip(items, answers, strict=True):
             outcome = _outcome(described.name, item, answer)
-            if outcome is not None:
+            if isinstance(outcome, Stale):
+                moved.append(item)
+            elif outcome is not None:
                 outcomes[item.index] = outcome
             item.written = answer.write_date
+        # The action compares raw values. Where ours are the same (one name for two taxes), nothing has moved.
+        await self._plain(described, await self._as_expected(described.name, moved, outcomes), outcomes)
         return [item for item in items if item.index not in outcomes]
 
     async def _write_children(
@@ -207,7 +231,7 @@ class Updater:
                 if not values or item.index in outcomes:
                     continue
                 row = item.children.get(step)
-                if row is not None and _moved(child, row, item.expect.children.get(step, {})):
+                if _moved(child, row, item.expect.children.get(step, {})):
                     outcomes[item.index] = Stale(key=item.update.key)
                 elif row is not None:
                     change = {"active": False} if clears(values) and child.has("active") else values
@@ -247,22 +271,27 @@ def _expected(described: OdooModel, name: str, value: Any) -> Any:
     return codec.encode(spec, value)
 
 
-def _moved(child: OdooModel, row: Row, expect: Mapping[str, Any]) -> bool:
-    """Whether the child record is not as expected."""
+def _moved(child: OdooModel, row: Row | None, expect: Mapping[str, Any]) -> bool:
+    """Whether the chosen child record is not as expected; that it is active is why it was chosen."""
+    told = {name: value for name, value in expect.items() if name not in ("active", ID)}
+    if row is None:
+        return not all(value in (None, False, "") for value in told.values())
     return any(
         name in row.values and not codec.raw_equal(child.get(name), row.values[name], value)
-        for name, value in expect.items()
+        for name, value in told.items()
     )
 
 
 def _holds(record: Record, expect: Mapping[str, Any]) -> bool:
+    """Whether a record is as expected; child records are compared when they are written."""
     return all(
-        same(record.values.get(path), value, ordered=not parse(path).rest) for path, value in expect.items()
-        if not path.startswith("@")
-    )  # fmt: skip
+        same(record.values.get(path), value)
+        for path, value in expect.items()
+        if not path.startswith("@") and parse(path).step.where is None
+    )
 
 
-def same(current: Any, expected: Any, *, ordered: bool = False) -> bool:
+def same(current: Any, expected: Any) -> bool:
     """Whether two of our values mean the same to Odoo: nothing, false and empty text do, lists in any order."""
     if isinstance(current, list | tuple) or isinstance(expected, list | tuple):
         return sorted(map(str, current or ())) == sorted(map(str, expected or ()))

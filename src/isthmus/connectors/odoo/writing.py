@@ -18,7 +18,8 @@ Typed = dict[str, Any]
 PARTNER = "res.partner"
 _ADDRESS_TYPES = ("invoice", "delivery", "other")
 # A write of these on a plain contact would be carried over to its parent and siblings.
-_OF_THE_ROOT = frozenset({"vat", "company_registry", "industry_id", "credit_limit"})
+_OF_THE_ROOT = frozenset({"vat", "company_registry", "industry_id"})
+_ADDRESS = frozenset({"street", "street2", "zip", "city", "state_id", "country_id"})
 
 
 @dataclass(slots=True)
@@ -156,3 +157,27 @@ def must_not_spread(model: str, step: Step, values: Typed) -> None:
             hint="Write addresses on invoice or delivery children, commercial fields on the company itself.",
             facts={"step": str(step), "fields": of_root or sorted(values)},
         )
+
+
+def spreading(model: str, values: Typed) -> frozenset[str]:
+    """The fields among these that Odoo carries over from a contact to the company above it."""
+    return (_ADDRESS | _OF_THE_ROOT) & values.keys() if model == PARTNER else frozenset()
+
+
+def below_a_company(model: str, one: int, values: Typed, placed: Mapping[str, Any]) -> InvalidRecord | None:
+    """What is wrong with writing these values on a contact that is placed so (`parent_id`, `type`, root)."""
+    if not placed.get("parent_id"):
+        return None
+    fields = set(spreading(model, values))
+    if placed.get("type") != "contact":
+        fields -= _ADDRESS
+    if placed.get("commercial_partner_id") == one:
+        fields -= _OF_THE_ROOT
+    if not fields:
+        return None
+    return InvalidRecord(
+        f"writing {', '.join(sorted(fields))} on contact {one}: Odoo would carry it over to the company above it",
+        record=str(one),
+        hint="Change it on the company, or give the contact an invoice or delivery address of its own.",
+        facts={"fields": sorted(fields), "company": placed["parent_id"]},
+    )
