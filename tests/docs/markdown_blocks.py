@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+WARM = Path(__file__).parent / "warm_isthmus.py"
 FENCE = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<lang>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
@@ -59,8 +60,9 @@ class Reader:
 
     PORTS = ("8420", "8430", "8431")
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], warm: Path) -> None:
         self.folder = folder
+        self.warm = warm
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {**os.environ, "PATH": path, **environment}
         self.ports = {port: str(free_port()) for port in self.PORTS}
@@ -80,7 +82,8 @@ class Reader:
 
     def run(self, code: str) -> subprocess.CompletedProcess[str]:
         """One block, stopped at the first command that fails; 3 means done, something differs."""
-        script = f'set -eo pipefail\nisthmus() {{ command isthmus "$@" || [ $? = 3 ]; }}\n{self.own_ports(code)}'
+        program = f"{sys.executable} -S {WARM} call {self.warm}"
+        script = f'set -eo pipefail\nisthmus() {{ {program} "$@" || [ $? = 3 ]; }}\n{self.own_ports(code)}'
         return subprocess.run(
             ["bash", "-c", script], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120,
             check=False,

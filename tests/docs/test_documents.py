@@ -6,13 +6,14 @@ import importlib.util
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import yaml
-from markdown_blocks import LINK, ROOT, Reader, blocks, documents
+from markdown_blocks import LINK, ROOT, WARM, Reader, blocks, documents
 
 from isthmus.store.database import Database
 
@@ -20,14 +21,28 @@ RUN = ["README.md", "docs/tutorial/first-pair.md", "docs/howto/rotate-keys.md"]
 """Pages whose commands are followed from the first to the last."""
 
 
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the command is loaded already; the first page alone would load it a dozen times."""
+    path = tmp_path_factory.mktemp("warm") / "s"
+    serving = subprocess.Popen([sys.executable, str(WARM), "serve", str(path)])
+    while not path.exists():
+        assert serving.poll() is None, "it ended"
+        time.sleep(0.05)
+    yield path
+    serving.terminate()
+    serving.wait()
+
+
 @pytest.fixture
-def reader(database: Database, tmp_path: Path) -> Iterator[Reader]:
+def reader(database: Database, tmp_path: Path, warm: Path) -> Iterator[Reader]:
     made = Reader(
         tmp_path,
         {
             "ISTHMUS_HOME": str(tmp_path / "home"),
             "DATABASE_URL": database.url.render_as_string(hide_password=False),
         },
+        warm,
     )
     yield made
     made.close()
