@@ -132,6 +132,8 @@ async def test_a_custom_field_of_odoo_is_mapped_at_once_and_travels_both_ways(
         _, version = await map_fields(runtime, "main", "customer", [offer.name], actor="test")
         assert version == 2
         assert await offered(runtime, "main", "customer") == []
+    units = (await isthmus("lookup", "show", "main", "unit", "--json")).json
+    assert len(units) > 20
     said = await isthmus("load", "main", "--yes", "--json")
     assert said.code == 0, said
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection
-
 from isthmus.errors import Misconfigured
 from isthmus.mapping.custom import Proposal, proposals, with_fields
 from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.model.schema import EntitySchema
+from isthmus.operate import folder
 from isthmus.operate import pairs as stored_pairs
 from isthmus.operate.assemble import mapping_file, parse_pair, schemas, template
 from isthmus.operate.runtime import Runtime
@@ -18,7 +17,7 @@ from isthmus.store import pairs
 
 async def offered(runtime: Runtime, pair: str, entity: str) -> list[Proposal]:
     """Custom fields of both systems that are not mapped yet and look the same."""
-    _, names, files = await _mappings(runtime, pair, entity)
+    names, files = await _mappings(runtime, pair, entity)
     row = await runtime.db.run(pairs.get, pair)
     _, running = await runtime.pair(row.id)
     binding = running.entities[entity]
@@ -43,22 +42,19 @@ async def map_fields(
             answered=f"not offered: {', '.join(missing) or 'none was named'}",
             hint="Ask again which are offered; custom fields have to exist in both systems, with fitting types.",
         )
-    all_files, mappings, files = await _mappings(runtime, pair, entity)
+    mappings, files = await _mappings(runtime, pair, entity)
     for n, (mapping, side) in enumerate(zip(mappings, ("left", "right"), strict=True)):
         path = f"mappings/{mapping}.yaml"
         text = files.get(path) or template("mappings", mapping)
         paths = {one.name: getattr(one, side) for one in chosen}
-        all_files[path] = with_fields(text, chosen, paths, declares=n == 0)
-    _, version = await stored_pairs.apply(runtime, all_files, actor=actor, name=pair)
+        files[path] = with_fields(text, chosen, paths, declares=n == 0)
+    _, version = await stored_pairs.apply(runtime, files, actor=actor, name=pair)
     return chosen, version
 
 
-async def _mappings(runtime: Runtime, pair: str, entity: str) -> tuple[dict[str, str], tuple[str, str], dict[str, str]]:
-    def read(conn: Connection) -> dict[str, str]:
-        row = pairs.get(conn, pair)
-        return pairs.files(conn, row.id, row.version)
-
-    files = await runtime.db.run(read)
+async def _mappings(runtime: Runtime, pair: str, entity: str) -> tuple[tuple[str, str], dict[str, str]]:
+    """The names of an Entity's Mappings, and all files of the pair, tables included: what is left out is removed."""
+    files = await runtime.db.run(folder.export, pair)
     entities = parse_pair(files["pair.yaml"]).entities
     if entity not in entities:
         raise Misconfigured(
@@ -67,7 +63,7 @@ async def _mappings(runtime: Runtime, pair: str, entity: str) -> tuple[dict[str,
             hint=f"Its entities are {', '.join(entities)}.",
         )
     told = entities[entity]
-    return dict(files), (told.left.mapping, told.right.mapping), files
+    return (told.left.mapping, told.right.mapping), files
 
 
 def _paths(file: MappingFile) -> set[str]:
