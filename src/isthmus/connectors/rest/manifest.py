@@ -275,10 +275,29 @@ class Manifest(Part):
     errors: ErrorShape = ErrorShape()
     statuses: Mapping[int, Meaning] = Field(default_factory=dict, description="Rows that override the status table.")
     codes: Mapping[str, Meaning] = Field(default_factory=dict, description="Error code -> meaning; before the status.")
+    updates: Literal["partial", "full"] | None = Field(
+        default=None, description="Whether updates replace the whole record, for every entity; unset: as each says."
+    )
     webhooks: Webhooks | None = None
     openapi: UrlPath | None = Field(default=None, description="Where the system describes itself, custom fields too.")
     identity: UrlPath | None = Field(default=None, description="Answers what tells this very system from a copy.")
     entities: Mapping[str, EntitySpec] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _updates_for_all(cls, data: Any) -> Any:
+        """Lay `updates` over what each entity says of its own."""
+        style = data.get("updates") if isinstance(data, Mapping) else None
+        entities = data.get("entities") if style else None
+        if not isinstance(entities, Mapping):
+            return data
+        styled = {
+            name: {**spec, "update": {"method": "PUT", **(spec.get("update") or {}), "style": style}}
+            if isinstance(spec, Mapping) and spec.get("update", {}) is not None
+            else spec
+            for name, spec in entities.items()
+        }
+        return {**data, "entities": styled}
 
     @model_validator(mode="after")
     def _entities_fit(self) -> Manifest:
