@@ -183,6 +183,14 @@ def test_an_administrator_s_key_is_never_stored(isthmus: Isthmus, odoo_server: R
     code, screen = isthmus(*words, "--secret", "api_key=x", "--secret", "admin_key=y")
     assert code == 1
     assert "never stored" in screen
+    isthmus.connect(odoo_server)
+    hooks = ["connection", "hooks", "erp", "--base-url", "http://127.0.0.1:1"]
+    code, screen = isthmus(*hooks, "--admin", "api_key=y")
+    assert code == 1
+    assert "Those for one call are: admin_key, admin_login" in screen
+    code, screen = isthmus(*hooks, "--admin", f"admin_key={odoo_server.low_key}")
+    assert code == 1
+    assert "no administrator" in screen
 
 
 PAIR = """

@@ -227,7 +227,8 @@ async def install_hooks(
     if admin:
         kind = find(row.kind)
         stored = await runtime.db.run(open_secrets, runtime.keys, row.id)
-        own = kind.make(system_settings(row.settings), _known(kind, {**stored, **admin}), await runtime.services(row))
+        known = _known(kind, {**stored, **_for_one_call(kind, admin)})
+        own = kind.make(system_settings(row.settings), known, await runtime.services(row))
         own.uses(paths)
         try:
             found = await own.install_hooks(entities, url)
@@ -248,7 +249,7 @@ async def remove_hooks(
     row = await runtime.db.run(connections.get, name)
     kind = find(row.kind)
     stored = await runtime.db.run(open_secrets, runtime.keys, row.id)
-    known = _known(kind, {**stored, **(admin or {})})
+    known = _known(kind, {**stored, **_for_one_call(kind, admin)})
     own = kind.make(system_settings(row.settings), known, await runtime.services(row))
     try:
         await own.remove_hooks(await hook_url(runtime, row, base_url))
@@ -316,6 +317,19 @@ def _filtered(scope: Any) -> list[str]:
         return [str(name) for name in scope]
     terms = scope if isinstance(scope, list | tuple) else ()
     return [str(term[0]) for term in terms if isinstance(term, list | tuple) and len(term) == 3]
+
+
+def _for_one_call(kind: ConnectorKind, admin: Mapping[str, Secret] | None) -> Mapping[str, Secret]:
+    """An administrator's secrets stand beside ours, never in their place: the other side has to know both."""
+    wanted = [name for name in kind.settings.model_fields if name.startswith(ADMIN)]
+    wrong = sorted(set(admin or {}) - set(wanted)) if wanted else []
+    if wrong:
+        raise Misconfigured(
+            f"taking {', '.join(wrong)} for an administrator's secret",
+            answered=f"a {kind.name} connection has no such secret",
+            hint=f"Those for one call are: {', '.join(wanted)}.",
+        )
+    return admin or {}
 
 
 def _never_kept(given: Mapping[str, Secret]) -> None:
