@@ -1,4 +1,4 @@
-"""A person's consent: the authorization code grant with PKCE, by the command line and by the API."""
+"""A person's consent by authorization code with PKCE, by command line and API; and what becomes of old secrets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def connect(system: bng.Running, grant: str = "authorization_code") -> Non
     """A Connection that needs a person's consent."""
     said = await isthmus(
         "connection", "add", "bng", "--kind", "bng", "--url", system.url, "--set", f"client_id={CLIENT}",
-        "--set", f"grant={grant}", "--set", "allow_loopback=true", "--secret", f"client_secret={SECRET}", "--no-check",
+        "--set", f"grant={grant}", "--set", "allow_loopback=true", "--set", "calls_per_second=0", "--secret", f"client_secret={SECRET}", "--no-check",
     )  # fmt: skip
     assert said.code == 0, said
 
@@ -133,3 +133,23 @@ async def test_the_api_sends_a_person_off_and_takes_them_back(service: Service, 
     assert {one["check"]: one["status"] for one in findings}["login"] == "ok"
     status, said = await follow(begun["url"])
     assert (status, "no login was begun" in said) == (400, True), "it works once"
+
+
+async def test_the_webhook_secret_that_makes_way_is_still_accepted(
+    home: Path, service: Service, system: bng.Running
+) -> None:
+    await connect(system, grant="client_credentials")
+    assert (await service.call("POST", "/api/v1/connections/bng/hooks", {"base_url": service.url}))[0] == 200
+    said = await isthmus("connection", "rotate", "bng", "--secret", "webhook_secret=quite-another-secret", "--json")
+    assert said.code == 0, said
+    listed = (await isthmus("connection", "list", "--json")).out
+    assert "quite-another-secret" not in listed
+    from isthmus.operate.opening import opened
+    from isthmus.operate.secrets import open_secrets
+    from isthmus.store import connections
+
+    async with opened() as runtime:
+        row = await runtime.db.run(connections.get, "bng")
+        kept = await runtime.db.run(open_secrets, runtime.keys, row.id)
+    assert kept["webhook_secret"].reveal() == "quite-another-secret"
+    assert kept["webhook_secret_previous"].reveal() not in ("", "quite-another-secret")
