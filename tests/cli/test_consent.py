@@ -38,7 +38,8 @@ async def connect(system: bng.Running, grant: str = "authorization_code") -> Non
     """A Connection that needs a person's consent."""
     said = await isthmus(
         "connection", "add", "bng", "--kind", "bng", "--url", system.url, "--set", f"client_id={CLIENT}",
-        "--set", f"grant={grant}", "--set", "allow_loopback=true", "--set", "calls_per_second=0", "--secret", f"client_secret={SECRET}", "--no-check",
+        "--set", f"grant={grant}", "--set", "allow_loopback=true", "--set", "calls_per_second=0",
+        "--secret", f"client_secret={SECRET}", "--no-check",
     )  # fmt: skip
     assert said.code == 0, said
 
@@ -106,7 +107,7 @@ async def test_a_refusal_is_told_as_one(home: Path, system: bng.Running) -> None
 
 async def test_nobody_coming_back_ends_the_wait(home: Path, system: bng.Running) -> None:
     await connect(system)
-    async with authorizing("--minutes", "0.05") as (_, ending):
+    async with authorizing("--minutes", "0.005") as (_, ending):
         assert await ending == 1
 
 

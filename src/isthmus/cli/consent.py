@@ -24,7 +24,7 @@ def authorize(
         "", "--redirect-uri", help="Come back there instead; the address is then pasted here."
     ),
     browser: bool = typer.Option(True, "--browser/--no-browser", help="Open the browser, or only show the address."),
-    minutes: float = typer.Option(10.0, "--minutes", min=0.05, help="How long to wait for the person."),
+    minutes: float = typer.Option(10.0, "--minutes", min=0.001, help="How long to wait for the person."),
     as_json: bool = JSON,
 ) -> None:
     """Let a person log in to the other system and allow the access; needed once, tokens renew themselves afterwards."""
