@@ -102,6 +102,23 @@ def on_real_odoo() -> Outcome:
     return done
 
 
+CAMPAIGN = ("python", "-m", "tests.acceptance.campaign")
+FULL = (("--records", "2000", "--edits", "5000", "--kills", "50"), ("--webhooks", "off"),
+        ("--protocol", "jsonrpc", "--edits", "500"), ("--protocol", "xmlrpc", "--edits", "500"))  # fmt: skip
+BENCHMARKS = (("footprint.py",), ("latency.py",), ("latency_odoo.py",), ("latency_odoo.py", "--polling"),
+              ("throughput.py", "--direction", "to-odoo"), ("throughput.py", "--direction", "to-bng"))  # fmt: skip
+
+
+def acceptance_in_full() -> Outcome:
+    """The campaign in full: by webhooks, by polling alone, and through both older protocols of Odoo."""
+    return Outcome(all([command(*CAMPAIGN, *more) for more in FULL]))
+
+
+def benchmarks() -> Outcome:
+    """Every benchmark, one after the other: two at once would measure each other."""
+    return Outcome(all([command("python", f"benchmarks/{name}", *more) for name, *more in BENCHMARKS]))
+
+
 STAGES = [
     Stage("lint", "style, format, strict types", lint),
     Stage("house", "layers, names, sizes, described once; documents and their commands",
@@ -115,9 +132,15 @@ STAGES = [
     Stage("odoo", "the same against a real Odoo 19", on_real_odoo),
     Stage("acceptance", "agreement under edits, faults and kills, short form",
           lambda: pytest(*existing("tests/acceptance"))),
+    Stage("acceptance-full", "2,000 records, 5,000 edits, 50 kills, faults before both systems", acceptance_in_full,
+          usual=False),
+    Stage("bench", "throughput, latency and footprint", benchmarks, usual=False),
     Stage("demo", "from nothing to agreement on both sandboxes",
           lambda: Outcome(command("isthmus", "demo", "--once", "--json"))),
 ]  # fmt: skip
+
+
+ON_ODOO = {"odoo", "acceptance", "acceptance-full", "bench"}
 
 
 def odoo_is_up() -> bool:
@@ -153,7 +176,7 @@ def main() -> int:
             print(f"{stage.name:<16}{stage.proves}")
         return 0
     chosen = [stage for stage in STAGES if (stage.name in given.stages if given.stages else stage.usual)]
-    needs_odoo = any(stage.name in ("odoo", "acceptance") for stage in chosen)
+    needs_odoo = any(stage.name in ON_ODOO for stage in chosen)
     ours = needs_odoo and not os.environ.get("ISTHMUS_TEST_ODOO_URL") and not odoo_is_up()
     warming = warm_odoo() if ours else None
     started = time.monotonic()

@@ -66,6 +66,8 @@ ROUTES = {
 HERE_ONLY = {
     "serve": "it is the service that answers the API",
     "demo": "it starts an installation of its own",
+    "demo edit": "it edits the stand-ins of the demo",
+    "demo find": "it looks into the stand-ins of the demo",
     "sandbox bng": "it is another system",
     "sandbox odoo": "it is another system",
     "connector new": "it writes a folder on this machine",
