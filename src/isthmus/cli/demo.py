@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import typer
-from rich.table import Table
 
 from isthmus.cli.session import Bars, err, fail, out, say_json
 from isthmus.errors import IsthmusError
@@ -127,7 +126,7 @@ def _screen(up: Any, status: Any, kind: str, own_database: bool) -> list[str]:
         "",
         "[bold]Watch[/] it arrive here, or ask in the other terminal:",
         f"  export ISTHMUS_HOME={folder}" + ("; unset DATABASE_URL" if own_database else ""),
-        "  isthmus status                    isthmus trace demo left:KEY",
+        "  isthmus status                    isthmus trace left:KEY",
         "  isthmus deadletters list demo     isthmus conflicts list demo     isthmus sweep demo",
         "",
         "Ctrl-C ends everything. The next `isthmus demo` starts anew; `isthmus demo --continue` goes on from here.",
@@ -142,10 +141,12 @@ def find(words: str = typer.Argument(help="Part of a name, an e-mail or a SKU.")
     from isthmus.demo.home import DEFAULT
 
     rows = _visit(visit.find(home or DEFAULT, words))
-    table = Table("system", "entity", "key", "name", "e-mail or SKU")
+    if not rows:
+        out.print(f"Neither side has a record with {words!r}.")
     for row in rows:
-        table.add_row(row["system"], row["entity"], row["key"], row["name"], row["detail"])
-    out.print(table if rows else f"Neither side has a record with {words!r}.")
+        # One line each, keys whole: they are copied from here.
+        out.print(f"{row['system']:<5} {row['entity']:<9} {row['key']:<37} {row['name']}  {row['detail']}",
+                  highlight=False, markup=False)  # fmt: skip
 
 
 @app.command()

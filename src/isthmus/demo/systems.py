@@ -10,7 +10,7 @@ from urllib.parse import quote
 import aiohttp
 
 from isthmus.demo.seed import Values
-from isthmus.errors import RefusedByTarget, Unavailable
+from isthmus.errors import InvalidRecord, RefusedByTarget, Unavailable
 
 BATCH = 200
 MODELS = {"customer": "res.partner", "vendor": "res.partner", "product": "product.product"}
@@ -78,6 +78,8 @@ class Odoo:
 
     async def edit(self, entity: str, key: str, values: Values) -> None:
         """Change one record, as a person would in a form."""
+        if not key.isdigit():
+            raise InvalidRecord(f"editing {entity} {key!r} in Odoo", answered="a key of Odoo is a number")
         await self.call(MODELS[entity], "write", ids=[int(key)], vals=self._row(values))
 
     async def read(self, entity: str, keys: Iterable[str], fields: Sequence[str]) -> dict[str, Values]:

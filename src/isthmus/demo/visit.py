@@ -58,7 +58,13 @@ async def edit(path: Path, system: str, entity: str, record: str, values: Mappin
         )
     async with doors(path) as (odoo, bng):
         found = await (odoo if system == "odoo" else bng).search(entity, record)
-        key = record if not found else _only(found, record)
+        key = _only(found, record) if found else record
+        if not found and " " in record:
+            raise InvalidRecord(
+                f"looking for {record!r} in {system}",
+                answered=f"no {entity} holds these words",
+                hint="`isthmus demo find WORDS` shows what both sides have.",
+            )
         if system == "odoo":
             await odoo.learn()
             await odoo.edit(entity, key, _named(system, entity, values))
