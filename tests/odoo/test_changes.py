@@ -70,6 +70,7 @@ async def test_a_thousand_records_of_one_second_lose_none(real_odoo: RealOdoo) -
 
 
 async def test_a_crash_between_two_pages_loses_nothing(real_odoo: RealOdoo) -> None:
+    partner(real_odoo)  # the window begins with its second, behind the records of other tests
     async with speaking(real_odoo, page_size=3, poll_overlap=0) as side:
         _, cursor = await follow(side, PARTNER, None)
         ids = [partner(real_odoo) for _ in range(7)]
@@ -124,6 +125,18 @@ async def test_addresses_hint_at_their_company_and_people_at_themselves(real_odo
         real_odoo.call(PARTNER, "write", ids=[person], vals={"function": "Boss"})
         hints, cursor = await follow(side, PARTNER, cursor)
         assert {hint.key for hint in hints} == {str(company), str(person)}
+
+
+async def test_a_deleted_address_hints_at_its_company(real_odoo: RealOdoo) -> None:
+    company = partner(real_odoo, is_company=True)
+    delivery = partner(real_odoo, parent_id=company, type="delivery")
+    async with speaking(real_odoo) as side:
+        side._changer._deleted.every = 0.0
+        _, cursor = await follow(side, PARTNER, None)
+        real_odoo.call(PARTNER, "unlink", ids=[delivery])
+        hints, cursor = await follow(side, PARTNER, cursor)
+        assert [hint.key for hint in hints] == [str(company)]
+        assert (await follow(side, PARTNER, cursor))[0] == []
 
 
 async def test_templates_and_variants_and_vendors_hint_at_each_other(real_odoo: RealOdoo) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 
 from isthmus.connectors.odoo import codec
 from isthmus.connectors.odoo.ranges import pack, unpack
-from isthmus.connectors.odoo.sources import Roots, Source
+from isthmus.connectors.odoo.sources import DeletedAddresses, Roots, Source
 from isthmus.connectors.odoo.wire import Wire
+from isthmus.connectors.odoo.writing import PARTNER
 from isthmus.sdk import ChangePage, Halt, Hint, Misconfigured
 
 MOST_REMEMBERED = 50_000
@@ -48,6 +49,7 @@ class Changer:
         self._wire = wire
         self._roots = roots
         self._sleep = sleep
+        self._deleted = DeletedAddresses(wire)
 
     async def pages(self, entity: str, cursor: str | None, scope: Sequence[Any] = ()) -> AsyncIterator[ChangePage]:
         """Hints since the cursor; a cursor in the middle goes on behind its page."""
@@ -69,8 +71,10 @@ class Changer:
                 if source.model == entity:
                     raise
                 # Another model that this user may not read, or that is not installed: its part is not shown either.
-        if begins:
-            yield ChangePage(hints=[], cursor=_write_cursor(positions))
+        lost = await self._deleted.companies() if entity == PARTNER else set()
+        hints = [Hint(entity=entity, key=str(one)) for one in sorted(lost) if str(one) not in told]
+        if begins or hints:
+            yield ChangePage(hints=hints, cursor=_write_cursor(positions))
 
     async def _window(
         self, source: Source, position: Position, scope: Sequence[Any], begins: bool

@@ -13,6 +13,9 @@ from isthmus.connectors.odoo.writing import PARTNER
 from isthmus.sdk import Halt
 
 ADDRESSES = ("invoice", "delivery")
+MOST_ADDRESSES = 50_000
+"""Addresses kept in memory, the newest; deletions of older ones are left to the Sweep."""
+
 TEMPLATE, VARIANT, SELLER = "product.template", "product.product", "product.supplierinfo"
 
 
@@ -107,6 +110,39 @@ class Roots:
             fields=[source.through],
         )
         return [(int(row["id"]), moments[_ids(row[source.through])[0]]) for row in behind]
+
+
+class DeletedAddresses:
+    """Notices addresses that were deleted, which no moment tells of, by keeping their companies in memory.
+
+    After a restart the first look only learns; what was deleted meanwhile is found by the Sweep.
+    """
+
+    def __init__(self, wire: Wire, *, every: float = 60.0) -> None:
+        self.every = every
+        self._wire = wire
+        self._known: dict[int, int] | None = None
+        self._looked_at = 0.0
+
+    async def companies(self) -> set[int]:
+        """Companies that lost an invoice or delivery address since the last look; at most one call per `every` s."""
+        now = self._wire.clock.monotonic()
+        if self._known is not None and now - self._looked_at < self.every:
+            return set()
+        rows = await self._wire.call(
+            PARTNER,
+            "search_read",
+            doing="looking for deleted addresses",
+            reads=True,
+            domain=[["type", "in", list(ADDRESSES)], ["parent_id", "!=", False]],
+            fields=["parent_id"],
+            order="id desc",
+            limit=MOST_ADDRESSES,
+        )
+        before, self._looked_at = self._known or {}, now
+        self._known = {int(row["id"]): _ids(row["parent_id"])[0] for row in rows}
+        oldest = min(self._known, default=0) if len(rows) == MOST_ADDRESSES else 0
+        return {parent for child, parent in before.items() if child >= oldest and self._known.get(child) != parent}
 
 
 def _root(entity: str, row: Mapping[str, Any]) -> int:
