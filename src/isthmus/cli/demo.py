@@ -169,9 +169,7 @@ def edit(
         told[name] = value
     key = _visit(visit.edit(home or DEFAULT, system, entity, record, told))
     side = "left" if system == "odoo" else "right"
-    out.print(
-        f"Edited {entity} {key} in {system}. See what came of it: isthmus trace demo {side}:{key}", highlight=False
-    )
+    out.print(f"Edited {entity} {key} in {system}. What came of it: isthmus trace {side}:{key}", highlight=False)
 
 
 def _visit(work: Any) -> Any:

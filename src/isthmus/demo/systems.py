@@ -160,9 +160,10 @@ class Bng:
 
     async def _api(self, path: str) -> Any:
         if not self._token:
-            login = aiohttp.BasicAuth(self._door.client_id, self._door.client_secret)
+            pair = f"{self._door.client_id}:{self._door.client_secret}"
+            login = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
             form = {"grant_type": "client_credentials"}
-            async with self._session.post(f"{self._door.url}/oauth/token", data=form, auth=login) as answer:
+            async with self._session.post(f"{self._door.url}/oauth/token", data=form, headers=login) as answer:
                 self._token = str((await answer.json())["access_token"])
         headers = {"Authorization": f"Bearer {self._token}"}
         return await _asked(self._session, "GET", f"{self._door.url}/api/v1/{path}", headers, None)

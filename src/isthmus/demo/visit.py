@@ -57,14 +57,10 @@ async def edit(path: Path, system: str, entity: str, record: str, values: Mappin
             hint=f"Systems: {', '.join(ALIASES)}. Entities: {', '.join(ENTITIES)}.",
         )
     async with doors(path) as (odoo, bng):
-        found = await (odoo if system == "odoo" else bng).search(entity, record)
-        key = _only(found, record) if found else record
-        if not found and " " in record:
-            raise InvalidRecord(
-                f"looking for {record!r} in {system}",
-                answered=f"no {entity} holds these words",
-                hint="`isthmus demo find WORDS` shows what both sides have.",
-            )
+        key = record
+        if not _is_key(record):
+            found = await (odoo if system == "odoo" else bng).search(entity, record)
+            key = _only(found, f"{record!r} among the {entity}s of {system}")
         if system == "odoo":
             await odoo.learn()
             await odoo.edit(entity, key, _named(system, entity, values))
@@ -73,11 +69,19 @@ async def edit(path: Path, system: str, entity: str, record: str, values: Mappin
     return key
 
 
-def _only(found: list[Values], record: str) -> str:
+def _is_key(record: str) -> bool:
+    """Odoo's keys are numbers, BNG's are UUIDs."""
+    return record.isdigit() or (len(record) == 36 and record.count("-") == 4)
+
+
+def _only(found: list[Values], what: str) -> str:
+    if not found:
+        hint = "`isthmus demo find WORDS` shows what both sides have."
+        raise InvalidRecord(f"looking for {what}", answered="there is none", hint=hint)
     if len(found) > 1:
         shown = ", ".join(f"{row['id']} {_shown(row)['name']}" for row in found[:5])
         raise InvalidRecord(
-            f"looking for {record!r}", answered=f"{len(found)} records hold these words: {shown}", hint="Give the key."
+            f"looking for {what}", answered=f"{len(found)} hold these words: {shown}", hint="Give the key."
         )
     return str(found[0]["id"])
 
