@@ -182,7 +182,7 @@ async def test_without_an_administrator_key_the_steps_are_told(real_odoo: RealOd
     assert not one.installed
     for said in (
         "Settings > Technical > Automation > Automation Rules",
-        "Model: crm.tag",
+        "Model: CRM Tag (crm.tag)",
         "On create and edit",
         "Tag Name (name)",
         "On deletion",

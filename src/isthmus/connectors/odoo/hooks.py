@@ -189,6 +189,18 @@ class Hooks:
             )  # fmt: skip
         return self._specs[model]
 
+    async def _label(self, model: str) -> str:
+        """What people call a model."""
+        try:
+            told = await self._wire.call(
+                "ir.model", "display_name_for", doing=f"asking what {model} is called", reads=True, models=[model]
+            )
+            return str(told[0]["display_name"])
+        except IsthmusError as error:
+            if error.action == "retry":
+                raise
+            return model
+
     async def _with_steps(self, status: HookStatus, url: str) -> HookStatus:
         if status.installed or status.entity not in self._specs:
             return status
@@ -201,6 +213,7 @@ class Hooks:
         for rule in await self._rules(status.entity):
             spec = await self._spec(rule.model)
             labels = {name: str(told.get("string") or name) for name, told in spec.items()}
+            labels[""] = await self._label(rule.model)
             lines.append(automations.steps(rule, url, labels))
         return HookStatus(entity=status.entity, installed=False, detail="\n".join(lines), remote_id=status.remote_id)
 
