@@ -85,7 +85,7 @@ class Updater:
                 if action is not None and guarded:
                     guarded = await self._guarded(action, described, guarded, outcomes)
                 ready = [*guarded, *await self._plain(described, plain, outcomes)]
-                await self._write_children(described, ready, outcomes)
+                await self._write_children(action, described, ready, outcomes)
         except IsthmusError as error:
             missing = {n: Failed(error=error) for n in range(len(items)) if n not in outcomes}
             outcomes.update(missing)
@@ -207,7 +207,7 @@ class Updater:
             return []
         moved = []
         for item, answer in zip(items, answers, strict=True):
-            outcome = _outcome(described.name, item, answer)
+            outcome = _outcome(described.name, item.update.key, answer)
             if isinstance(outcome, Stale):
                 moved.append(item)
             elif outcome is not None:
@@ -218,7 +218,7 @@ class Updater:
         return [item for item in items if item.index not in outcomes]
 
     async def _write_children(
-        self, described: OdooModel, items: Sequence[_Item], outcomes: dict[int, Outcome]
+        self, action: int | None, described: OdooModel, items: Sequence[_Item], outcomes: dict[int, Outcome]
     ) -> None:  # fmt: skip
         """Write the chosen child records on themselves; missing ones are made, emptied ones archived."""
         for step in sorted({step for item in items for step in item.parts.children}, key=str):
@@ -239,23 +239,57 @@ class Updater:
                 elif not clears(values):
                     made: Typed = {**values, **child_defaults(step, spec.inverse, item.id)}
                     fresh.append(Target(item.index, item.id, encoded(child, made)))
-            outcomes.update(await self._writes.write(child.name, existing))
+            if action is None:
+                outcomes.update(await self._writes.write(child.name, existing))
+            elif existing:
+                expects = {item.index: item.expect.children.get(step, {}) for item in items}
+                outcomes.update(await self._guard_children(action, child, existing, expects))
             outcomes.update(await self._writes.create(child.name, fresh))
+
+    async def _guard_children(
+        self, action: int, child: OdooModel, targets: Sequence[Target], expects: Mapping[int, Typed]
+    ) -> dict[int, Outcome]:
+        """Write child records through the guarded-write action; only what went wrong is told."""
+        asked = [
+            GuardedItem(
+                id=target.id,
+                expect={name: _expected(child, name, v) for name, v in _told(expects[target.index]).items()},
+                values=target.values,
+            )
+            for target in targets
+        ]
+        try:
+            answers = await guarded_write(
+                self._wire, action, child.name, asked, doing=f"updating {len(asked)} child records"
+            )
+        except IsthmusError as error:
+            if error.action != "retry":
+                self.forget_action()
+                return await self._writes.write(child.name, targets)
+            unsure = isinstance(error, OutcomeUnknown)
+            return {target.index: Unsure(error=error) if unsure else Failed(error=error) for target in targets}
+        out: dict[int, Outcome] = {}
+        for target, answer in zip(targets, answers, strict=True):
+            outcome = _outcome(child.name, str(target.id), answer)
+            if outcome is not None:
+                # A child that is gone is no missing record: its root is looked at again.
+                out[target.index] = Stale(key=outcome.key) if isinstance(outcome, Gone) else outcome
+        return out
 
 
 def _written(key: str, at: str) -> Written:
     return Written(key=key, version=at or None, changed_at=codec.moment(at) if at else None)
 
 
-def _outcome(model: str, item: _Item, answer: GuardedAnswer) -> Outcome | None:
+def _outcome(model: str, key: str, answer: GuardedAnswer) -> Outcome | None:
     """The outcome of one guarded item; None when it was written."""
     if answer.outcome == "ok":
         return None
     if answer.outcome == "changed":
-        return Stale(key=item.update.key)
+        return Stale(key=key)
     if answer.outcome == "gone":
-        return Gone(key=item.update.key)
-    doing = f"updating {model} {item.id}"
+        return Gone(key=key)
+    doing = f"updating {model} {key}"
     refusal = Refusal(name=answer.name or "odoo.exceptions.UserError", message=answer.message)
     error = classify(refusal, Asked(model=model, method="write", doing=doing, reads=False))
     if isinstance(error, OutcomeUnknown):
@@ -271,9 +305,13 @@ def _expected(described: OdooModel, name: str, value: Any) -> Any:
     return codec.encode(spec, value)
 
 
+def _told(expect: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in expect.items() if name not in ("active", ID)}
+
+
 def _moved(child: OdooModel, row: Row | None, expect: Mapping[str, Any]) -> bool:
     """Whether the chosen child record is not as expected; that it is active is why it was chosen."""
-    told = {name: value for name, value in expect.items() if name not in ("active", ID)}
+    told = _told(expect)
     if row is None:
         return not all(value in (None, False, "") for value in told.values())
     return any(
