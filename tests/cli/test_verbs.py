@@ -122,9 +122,10 @@ async def test_from_nothing_to_agreement_and_back(joined: Systems, tmp_path: Pat
     assert status["links"] == CUSTOMERS
     assert status["balanced"] is True
 
-    key = str(joined.customers[0])
+    key = str(joined.customers[-1])
     told = (await done("trace", f"left:{key}", "--json")).json
-    assert any(moment["what"].startswith("wrote") for moment in told[0]["moments"])
+    (wrote,) = [moment for moment in told[0]["moments"] if moment["what"] == "wrote create"]
+    assert set(wrote["detail"]["why"]["fields"].values()) == {"new: there is no counterpart on the right"}
     assert f"left {key}" in (await done("trace", f"left:{key}")).out
 
     would = (await done("undo", "main", str(loaded["change_set"]), "--dry-run", "--json")).json

@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "operate": CORE | {"sdk", "mapping", "engine", "store", "security", "sync", "detect", "audit", "reconcile"},
     "api": CORE | {"sdk", "mapping", "store", "security", "sync", "detect", "operate", "flows", "assist", "reconcile"},
     "cli": CORE | {"sdk", "mapping", "store", "security", "operate", "api", "testing", "sandbox", "demo"},
+    "demo": CORE | {"operate", "security", "store", "sandbox"},
     "__init__": set(),
     "__main__": {"cli"},
 }

@@ -78,7 +78,8 @@ _TRACE = text(
         and ((side = 'left' and (key = :left or source_key = :right))
           or (side = 'right' and (key = :right or source_key = :left)))
       union all
-      select a.at, 'wrote ' || a.action, a.side, a.key, 3,
+      select a.at, case when a.action in ('create', 'update', 'delete') then 'wrote ' || a.action else a.action end,
+             a.side, a.key, 3,
              jsonb_build_object('before', a.before, 'after', a.after, 'why', a.why, 'actor', a.actor)
       from audit a where {_MINE}
       union all
