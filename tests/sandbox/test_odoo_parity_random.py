@@ -9,7 +9,7 @@ from odoo_sides import PARTNER, QUIET, TEMPLATE, VARIANT, sandbox_process
 
 from real_odoo import OdooDatabases, OdooRefused, RealOdoo
 
-EDITS = 150
+EDITS = 100
 SEED = 1
 CONTACT_FIELDS = (
     "name", "email", "street", "city", "zip", "vat", "website", "comment", "type", "is_company", "active", "parent_id",
