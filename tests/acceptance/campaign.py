@@ -44,6 +44,7 @@ class Options:
     checks: bool = True
     poll: float = 1.0
     still: float = 2.5
+    patience: float = 300.0
     entities: tuple[str, ...] = ("customer", "vendor", "product")
     postgres: str = ""
 
@@ -100,6 +101,11 @@ class Campaign:
 
     def set_up(self) -> None:
         """Connections through the proxies, a pair from the template, records on both sides."""
+        self.connect()
+        self.fill()
+
+    def connect(self) -> None:
+        """The product's Connections through the proxies, and a pair from the template."""
         erp, books, product = self.systems.erp, self.systems.books, self.product
         product.command(
             "connection", "add", "erp", "--kind", "odoo", "--url", self.systems.left.url, "--no-check",
@@ -114,7 +120,11 @@ class Campaign:
             "--secret", f"webhook_secret={books['webhook_secret']}", secret=True,
         )  # fmt: skip
         product.command("pair", "add", PAIR, "--left", "erp", "--right", "bng", "--template", "odoo-bng")
-        entities = self._shape_pair()
+        self._entities = self._shape_pair()
+
+    def fill(self) -> None:
+        """The oracle and the driver, and records on both sides."""
+        entities = self._entities
         company = self.systems.odoo.everything("res.company", [], ["currency_id"])[0]
         self.oracle = Oracle(self.systems.odoo, self.systems.bng, self.dsn, entities)
         self.driver = Driver(
@@ -199,10 +209,18 @@ class Campaign:
             while len(queue) > max(until, 0):
                 self.operate(queue.pop())
             if leg < kills:
-                self.product.kill_in_flight(10, lambda: self.operate(queue.pop() if queue else "left edit"))
+                self.product.kill_in_flight(10, lambda: self._next(queue))
                 for _ in range(self.dice.randint(0, 3)):
-                    self.operate(queue.pop() if queue else "right edit")
+                    self._next(queue)
                 self.product.start()
+
+    def _next(self, queue: list[str]) -> None:
+        """The next edit of the round; when there is none, an edit more now and then keeps writes coming."""
+        if queue:
+            self.operate(queue.pop())
+        else:
+            time.sleep(0.05)
+            self.operate(self.dice.choice(("left edit", "right edit")))
 
     def operate(self, what: str) -> None:
         """One edit."""
@@ -236,6 +254,7 @@ class Campaign:
             scale = max(1, self.options.edits // 1500)
             specials.mend(driver, self._mended)
             specials.held_on_create(driver, 3 * scale)
+            specials.contacts(driver, scale)
             specials.born_on_both_sides(driver, scale)
             specials.same_e_mail_only(driver, scale)
             specials.twins(driver, scale)
@@ -243,6 +262,7 @@ class Campaign:
             specials.deletes(driver, 2 * scale)
             bad = specials.held_by_edit(driver, 2 * scale)
             self._mended = bad[: len(bad) // 2]
+            specials.emptied(driver, 2 * scale)
         self.product.start()
 
     # -- judging -----------------------------------------------------------------------------------------------
@@ -255,12 +275,18 @@ class Campaign:
             else:
                 proxy.calm()
 
+    def quiet(self) -> float:
+        """Wait until nothing moves; returns the seconds it took."""
+        return self.product.wait_until_quiet(
+            seconds=self.options.patience, still=self.options.still, cursors=self._cursors
+        )
+
     def check(self, name: str) -> Snapshot:
         """Wait until nothing moves, then have the oracle judge everything; deletions need a Sweep without hooks."""
-        seconds = self.product.wait_until_quiet(seconds=240, still=self.options.still, cursors=self._cursors)
+        seconds = self.quiet()
         if self.driver.done["merges"] or self.driver.done["deletes"]:
             self.product.command("sweep", PAIR, fine=(0, 3), tries=8)
-            seconds += self.product.wait_until_quiet(seconds=240, still=self.options.still, cursors=self._cursors)
+            seconds += self.quiet()
         seen = self.oracle.look()
         verdict = self.oracle.judge(seen, self.driver.expected(), self.driver.holds, self.driver.by_key)
         self.verdicts.append((name, verdict))

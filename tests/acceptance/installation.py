@@ -26,6 +26,10 @@ class CommandFailed(Exception):
     """A command of the product ended badly."""
 
 
+class NeverQuiet(CommandFailed):
+    """The product did not come to rest: it goes on working, or stopped for a person to act."""
+
+
 def own_postgres(folder: Path) -> str:
     """Start an embedded PostgreSQL that never syncs to disk; it stops with this process. Returns its URL."""
     given = os.environ.get("TEST_DATABASE_URL")
@@ -47,11 +51,12 @@ def own_postgres(folder: Path) -> str:
     return str(server.get_uri())
 
 
-def new_database(url: str) -> str:
-    """An empty database of its own on that server; returns its URL."""
+def new_database(url: str, template: str = "") -> str:
+    """A database of its own on that server, empty or a copy of `template` (its URL); returns its URL."""
     name = f"acceptance_{uuid.uuid4().hex[:10]}"
+    source = template.partition("?")[0].rsplit("/", 1)[-1] or "template1"
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(f'create database "{name}"')
+        conn.execute(f'create database "{name}" template "{source}"')
     head, _, tail = url.partition("?")
     base = head.rsplit("/", 1)[0]
     return f"{base}/{name}" + (f"?{tail}" if tail else "")
@@ -230,7 +235,7 @@ class Installation:
             if now - began > seconds:
                 sql = """select entity, side, key, state, attempts, reason::text from change
                          where state <> 'closed' limit 8"""
-                raise CommandFailed(
+                raise NeverQuiet(
                     f"not quiet after {seconds:.0f} s: {self.rows(sql)}; {self.rows('select * from cursor')}; "
                     f"the service said: {self.last_words()[-2500:]}"
                 )
@@ -240,7 +245,7 @@ class Installation:
         if not self.running:
             raise CommandFailed(f"the service ended by itself: {self.last_words()}")
         if state := self.rows("select name, state, state_reason::text from pair where state <> 'active'"):
-            raise CommandFailed(f"the pair is {state}; the service said: {self.last_words()[-1500:]}")
+            raise NeverQuiet(f"the pair is {state}; the service said: {self.last_words()[-1500:]}")
 
     def story(self, entity: str, keys: Sequence[str]) -> str:
         """What the product's books say of a record, to find out what went wrong with it."""

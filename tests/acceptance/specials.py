@@ -153,3 +153,25 @@ def deletes(driver: Driver, count: int) -> None:
         s.sides, s.values = {}, {"active": word}
         s.frozen.add("*")
         driver.done["deletes"] += 1
+
+
+def contacts(driver: Driver, count: int) -> None:
+    """People entered in companies that both sides have: the company goes with them."""
+    companies = [s for s in driver.untouched("customer") if s.company and not s.archived and "delete" not in s.frozen]
+    for n, company in enumerate(companies[: 2 * count]):
+        driver.touch(company)
+        company.frozen |= {"tax_id", "credit_limit"}
+        driver.create("left" if n % 2 else "right", parent=company)
+
+
+def emptied(driver: Driver, count: int) -> None:
+    """Fields that are emptied on one side are emptied on the other."""
+    filled = [(s, name) for s in driver.untouched() for name in ("notes", "description") if s.values.get(name)]
+    left = {"notes": {"comment": False}, "description": {"description_sale": False}}
+    right = {"notes": {"Notes": None}, "description": {"Description": None}}
+    for n, (s, name) in enumerate(filled[: 2 * count]):
+        driver.touch(s)
+        side = "left" if n % 2 else "right"
+        driver.write(s, side, Written(left[name], right[name], ""))
+        s.values[name] = ""
+        driver.done[f"{side} edits"] += 1

@@ -98,6 +98,16 @@ class Systems:
     real: bool
     closing: list[Any] = field(default_factory=list)
 
+    def reset(self) -> None:
+        """Empty both sandboxes; a real Odoo cannot be."""
+        assert not self.real
+        for told, key in ((self.erp, self.erp["sandbox_key"]), (self.books, self.books["admin_key"])):
+            request = urllib.request.Request(f"{told['url']}/sandbox/reset", data=b"{}", method="POST")
+            request.add_header("Authorization", f"Bearer {key}")
+            request.add_header("Content-Type", "application/json")
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                answer.read()
+
     def close(self) -> None:
         """End everything that was started."""
         self.left.close()
@@ -137,7 +147,7 @@ def start(which: str, seed: int) -> Systems:
         server = Started("isthmus.sandbox.odoo")
         erp = server.told
         odoo = SandboxOdoo(erp["url"], erp["database"], erp["odoo_admin_key"], erp["admin_key"])
-        erp = {**erp, "admin_key": erp["odoo_admin_key"], "sandbox_key": erp["admin_key"]}
+        erp = {**erp, "sandbox_key": erp["admin_key"], "admin_key": erp["odoo_admin_key"]}
         closing = [bng_server, server]
     odoo.wait_until_it_answers()
     return Systems(

@@ -35,7 +35,7 @@ def _writes(run: Campaign) -> int:
 
 
 def _quiet(run: Campaign) -> None:
-    run.product.wait_until_quiet(seconds=240, still=run.options.still, cursors=run._cursors)
+    run.quiet()
 
 
 def stamps(run: Campaign) -> dict[str, Any]:
