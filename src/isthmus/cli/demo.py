@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import typer
 
 from isthmus.cli.session import Bars, err, fail, out, say_json
 from isthmus.errors import IsthmusError
+
+T = TypeVar("T")
 
 app = typer.Typer(add_completion=False, help="Two sandboxes, 1,600 records and a running pair, ready to edit.")
 
@@ -67,12 +70,12 @@ async def _rehearsed(home: Path, kind: Literal["sandbox", "real"], as_json: bool
     from isthmus.model.clock import SystemClock
 
     began = SystemClock().monotonic()
-    say = _nothing if as_json else _step
+    say, stop = _nothing if as_json else _step, asyncio.Event()
     with Bars(quiet=as_json) as bars:
         async with running(
-            home, kind, create_app, keep=False, fixed_ports=False, say=say, progress=bars, stop=asyncio.Event()
+            home, kind, create_app, keep=False, fixed_ports=False, say=say, progress=bars, stop=stop
         ) as up:
-            result = await rehearse(up, say, bars, began)
+            result = await _unless(stop, rehearse(up, say, bars, began))
     for finding in result.findings:
         err.print(f"unexpected: {finding.entity} {finding.tag} ({finding.story}): {finding.what}", highlight=False)
     for one in result.differing:
@@ -83,6 +86,18 @@ async def _rehearsed(home: Path, kind: Literal["sandbox", "real"], as_json: bool
         for name, value in result.line().items():
             out.print(f"{name:>13}  {value:,}", highlight=False)
     return result.good
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is given up when `stop` comes first (Ctrl-C); then the command ends with 130."""
+    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    waiting: set[asyncio.Task[Any]] = {task, stopped}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        raise typer.Exit(130)
+    stopped.cancel()
+    return task.result()
 
 
 async def _play(home: Path, kind: Literal["sandbox", "real"], keep: bool) -> None:
