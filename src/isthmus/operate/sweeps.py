@@ -15,8 +15,7 @@ from isthmus.model.policy import Side
 from isthmus.operate.runtime import Progress, Runtime
 from isthmus.store import changes, letters, pairs
 from isthmus.sync.load import Loader, Prediction, figures, predict
-from isthmus.sync.plan import Plan
-from isthmus.sync.sweep import Consistency, compare
+from isthmus.sync.sweep import Consistency, compare, repairs
 from isthmus.sync.work import Item
 
 SHOWN = 500
@@ -56,29 +55,13 @@ async def sweep(runtime: Runtime, name: str, progress: Progress, *, repair: bool
             out.agreed + found.agreed,
         )
         out.differences.extend(asdict(d) for d in found.differences[: max(0, SHOWN - len(out.differences))])
-        again.extend(
-            _event(row.id, binding.name, p.item, "sweep") for p in plans if _to_repair(p, binding.name, waiting)
-        )
+        again.extend(repairs(binding, plans, waiting))
     out.figure = out.agreed / out.compared if out.compared else 1.0
     out.repairing = len(again) if repair else 0
     if repair:
         await _look_again(runtime, row.id, again)
     out.id = await runtime.db.run(_store, row.id, out)
     return out
-
-
-def _to_repair(one: Plan, entity: str, waiting: letters.Waiting) -> bool:
-    """What a lane would act on. What waits for a person already is left alone; what nobody told yet is held now."""
-    if one.writes or one.links or one.tombstone or one.needs:
-        return True
-    item = one.item
-    if one.error is not None:
-        return not any((entity, side, item.seen(side).key) in waiting.held for side in _SIDES)
-    link = item.link.id if item.link else 0
-    return any((link, conflict.field) not in waiting.disputed for conflict in one.conflicts)
-
-
-_SIDES: tuple[Side, Side] = ("left", "right")
 
 
 def _figures(found: Consistency) -> dict[str, Any]:

@@ -117,6 +117,12 @@ def claim(conn: Connection, pair_id: int, entity: str, lane: int, epoch: int, mo
 
 _CLOSE = text(
     """
+    with r as materialized (
+      select c.id, r.outcome, r.reason, r.delay
+      from change c join jsonb_to_recordset(cast(:rows as jsonb)) as r(id bigint, outcome text, reason jsonb,
+           delay float8) on c.id = r.id
+      where c.state = 'claimed' and (cast(:epoch as bigint) is null or c.epoch = :epoch)
+      order by c.pair_id, c.entity, c.side, c.key for update of c)
     update change c set
       state = case when r.outcome is null or c.seq <> c.claimed_seq then 'pending' else 'closed' end,
       outcome = case when c.seq <> c.claimed_seq then null else r.outcome end,
@@ -125,19 +131,22 @@ _CLOSE = text(
                         then now() + make_interval(secs => r.delay) else now() end,
       attempts = case when c.seq <> c.claimed_seq then 0 else c.attempts end,
       reason = r.reason, epoch = null
-    from jsonb_to_recordset(cast(:rows as jsonb)) as r(id bigint, outcome text, reason jsonb, delay float8)
-    where c.id = r.id and c.state = 'claimed'
+    from r where c.id = r.id
     returning c.id, c.state
     """
 )
 
 
-def close(conn: Connection, closes: Sequence[Close]) -> dict[int, str]:
-    """Close Changes, only where no newer Event came meanwhile; returns each one's state afterwards."""
+def close(conn: Connection, closes: Sequence[Close], *, epoch: int | None = None) -> dict[int, str]:
+    """Close Changes, only where no newer Event came meanwhile; returns each one's state afterwards.
+
+    `epoch` leaves alone what another runner has claimed since. Rows are locked in the order of `accept`.
+    """
     if not closes:
         return {}
     rows = [{"id": c.change_id, "outcome": c.outcome, "reason": mask_all(c.reason), "delay": c.delay} for c in closes]
-    return {int(row.id): str(row.state) for row in conn.execute(_CLOSE, {"rows": json.dumps(rows, default=str)})}
+    given = {"rows": json.dumps(rows, default=str), "epoch": epoch}
+    return {int(row.id): str(row.state) for row in conn.execute(_CLOSE, given)}
 
 
 _NEXT = text(

@@ -14,6 +14,12 @@ from sqlalchemy.exc import OperationalError
 from isthmus.errors import Misconfigured
 from isthmus.store.postgres import OLDEST
 
+RUNS = 4
+"""How often a transaction is tried that others get in the way of."""
+
+_BROKEN_OFF = ("40001", "40P01")
+"""Serialization failure and deadlock."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -37,11 +43,23 @@ class Database:
             yield conn
 
     async def run(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `fn(connection, …)` as one transaction in a thread; what it returns is returned once committed."""
+        """Run `fn(connection, …)` as one transaction in a thread; what it returns is returned once committed.
 
-        def work() -> T:
+        A transaction that PostgreSQL broke off for another one's sake left nothing behind and is run again.
+        """
+
+        def once() -> T:
             with self.engine.begin() as conn:
                 return fn(conn, *args, **kwargs)
+
+        def work() -> T:
+            for _ in range(RUNS - 1):
+                try:
+                    return once()
+                except OperationalError as error:
+                    if getattr(error.orig, "sqlstate", None) not in _BROKEN_OFF:
+                        raise
+            return once()
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 

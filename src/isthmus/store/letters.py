@@ -160,14 +160,23 @@ def close_conflicts(conn: Connection, still_open: Mapping[int, Sequence[str]]) -
     conn.execute(text(sql.replace(" ? ", " operator(pg_catalog.?) ")), {"rows": json.dumps(rows)})
 
 
-def choices(conn: Connection, link_ids: Sequence[int]) -> dict[int, dict[str, str | None]]:
-    """Links with open Conflicts: Link → field → the side a person has chosen, None where nobody has yet."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person decided of one Conflict: the side that stands (None: not yet), and the other's value then."""
+
+    winner: str | None
+    given_up: Any
+
+
+def choices(conn: Connection, link_ids: Sequence[int]) -> dict[int, dict[str, Choice]]:
+    """Links with open Conflicts: Link → field → what a person has decided; values are encoded."""
     if not link_ids:
         return {}
-    sql = "select link_id, field, choice from conflict where link_id = any(:ids) and state <> 'closed'"
-    out: dict[int, dict[str, str | None]] = {}
+    sql = """select link_id, field, choice, case choice when 'left' then right_value else left_value end as given_up
+             from conflict where link_id = any(:ids) and state <> 'closed'"""
+    out: dict[int, dict[str, Choice]] = {}
     for row in conn.execute(text(sql), {"ids": list(link_ids)}):
-        out.setdefault(int(row.link_id), {})[str(row.field)] = row.choice
+        out.setdefault(int(row.link_id), {})[str(row.field)] = Choice(row.choice, row.given_up)
     return out
 
 

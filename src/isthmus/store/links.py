@@ -36,19 +36,46 @@ def by_ids(conn: Connection, ids: Sequence[int]) -> list[Any]:
     return list(conn.execute(text(sql), {"ids": list(ids)})) if ids else []
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A key whose Link was released: the highest generation used, and whether it was left as it is since."""
+
+    generation: int
+    alone: bool
+
+
 _TOMBSTONES = """
-    select {side}_key as key, max(generation) as generation from link
-    where pair_id = :pair_id and entity = :entity and state = 'tombstone' and {side}_key = any(cast(:keys as text[]))
-    group by 1
+    select distinct on ({side}_key) {side}_key as key, generation, coalesce((note ->> 'alone')::boolean, false) as alone
+    from link
+    where pair_id = :pair_id and entity = :entity and state = 'tombstone' and {side}_key is not null
+      and (cast(:keys as text[]) is null or {side}_key = any(cast(:keys as text[])))
+    order by {side}_key, generation desc, id desc
 """
 
 
-def tombstones(conn: Connection, pair_id: int, entity: str, side: str, keys: Sequence[str]) -> dict[str, int]:
-    """Keys whose Link was released by a deletion, with the highest generation used."""
-    if not keys:
+def tombstones(
+    conn: Connection, pair_id: int, entity: str, side: str, keys: Sequence[str] | None = None
+) -> dict[str, Released]:
+    """Keys whose Link was released by a deletion, or of these keys those."""
+    if keys is not None and not keys:
         return {}
-    given = {"pair_id": pair_id, "entity": entity, "keys": list(keys)}
-    return {str(r.key): int(r.generation) for r in conn.execute(text(_TOMBSTONES.format(side=side)), given)}
+    given = {"pair_id": pair_id, "entity": entity, "keys": None if keys is None else list(keys)}
+    found = conn.execute(text(_TOMBSTONES.format(side=side)), given)
+    return {str(r.key): Released(int(r.generation), bool(r.alone)) for r in found}
+
+
+def returned(conn: Connection, pair_id: int, entity: str, records: Sequence[tuple[str, str]]) -> None:
+    """These records (side, key) were archived since their Link was released: restored, they take part again."""
+    for side, key in records:
+        sql = f"""update link set note = note - 'alone' where pair_id = :pair_id and entity = :entity
+                  and state = 'tombstone' and {side}_key = :key"""
+        conn.execute(text(sql), {"pair_id": pair_id, "entity": entity, "key": key})
+
+
+def released_keys(conn: Connection, ids: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
+    """The left and right key of those of these Links that were released."""
+    sql = "select id, left_key, right_key from link where id = any(:ids) and state = 'tombstone'"
+    return {int(r.id): (r.left_key, r.right_key) for r in conn.execute(text(sql), {"ids": list(ids)})} if ids else {}
 
 
 def linked_keys(conn: Connection, pair_id: int, entities: Sequence[str], side: str, keys: Sequence[str]) -> set[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from isthmus.errors import DependencyMissing, IsthmusError
+from isthmus.errors import Conflicted, DependencyMissing, IsthmusError
 from isthmus.model.canonical import Value, encode
 from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import Failed, Gone, Outcome, Stale, Unsure, Written
@@ -21,6 +21,10 @@ from isthmus.sync.work import Item, Link
 
 DEPENDENCY_TRIES = 8
 """Looks that a record waits for one it refers to, before it is held."""
+
+
+MOVING_TRIES = 25
+"""Looks after which a record that has always moved, or gone, when it is written to is held."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +53,7 @@ class _Books:
     hints: list[changes.NewEvent] = field(default_factory=list)
     linked: list[tuple[str, str]] = field(default_factory=list)
     aliases: list[tuple[str, str, str]] = field(default_factory=list)
+    returned: list[tuple[Side, str]] = field(default_factory=list)
     counts: dict[str, Any] = field(
         default_factory=lambda: {
             **dict.fromkeys(
@@ -68,6 +73,9 @@ def confirm(
     why: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write down what became of a batch; returns the counts of a Tally. The caller has checked its lease."""
+    if any(one.plan.needs is not None or one.plan.links or _creates(one) for one in settled):
+        # A record that waits for another one is either seen by the lane that links that one, or sees the Link itself.
+        conn.execute(_ONE_BY_ONE, {"key": f"confirm:{entity.pair_id}"})
     books = _Books()
     for one in settled:
         _book(books, entity, one, change_set_id, why)
@@ -76,6 +84,9 @@ def confirm(
         link_id = made.get((link.left_key, link.right_key))
         if link_id is not None:
             _after_linking(books, entity, one, link_id)
+        else:
+            _not_linked(books, one)
+    links.returned(conn, entity.pair_id, entity.name, books.returned)
     links.alias(conn, entity.pair_id, entity.name, books.aliases)
     links.update(conn, books.moved, loop_minutes=entity.policy.guard.loop_minutes)
     intents.end(conn, books.ends)
@@ -86,9 +97,17 @@ def confirm(
     letters.close_conflicts(conn, books.still_open)
     changes.close(conn, books.closes)
     _wake_dependants(conn, entity, books)
+    _look_after_all(conn, entity, books)
     changes.accept(conn, books.hints)
     books.counts["wake"] = {hint.entity for hint in books.hints}
     return books.counts
+
+
+_ONE_BY_ONE = text("select pg_advisory_xact_lock(hashtextextended(:key, 0))")
+
+
+def _creates(one: Settled) -> bool:
+    return any(write.action == "create" for write in one.plan.writes)
 
 
 def _book(
@@ -103,6 +122,8 @@ def _book(
     error = plan.error or next((o.error for o in failed if isinstance(o, Failed)), None)
     if failed and len(failed) < len(one.outcomes) and item.link is not None:
         _move_partly(books, one, item.link)
+    if error is None and failed and max((c.attempts for c in item.changes), default=1) >= MOVING_TRIES:
+        error = _never_still(entity, one)
     if error is not None and error.action == "reject":
         _hold(books, entity, one, error)
         return
@@ -110,13 +131,7 @@ def _book(
         _await_dependency(books, entity, one, error)
         return
     if error is not None or failed:
-        counts["again"] += 1
-        books.closes.extend(
-            changes.Close(
-                change_id=c.id, outcome=None, delay=one.delay, reason=error.as_dict() if error else _reason(failed[0])
-            )
-            for c in item.changes
-        )
+        _again(books, entity, one, error.as_dict() if error else _reason(failed[0]))
         return
     adopted = any(isinstance(o, Written) and not o.created for o in one.outcomes.values())
     _move_link(books, entity, one)
@@ -128,11 +143,37 @@ def _book(
     else:
         outcome = "unchanged"
         counts["unchanged"] += 1
-    if not plan.conflicts:
+    if not plan.conflicts and not plan.hidden:
         books.passed.extend((entity.name, s, k) for s in _SIDES if (k := item.seen(s).key))
     reason = {"note": plan.reason} if plan.reason else None
     for change in item.changes:
         books.closes.append(changes.Close(change_id=change.id, outcome=None if adopted else outcome, reason=reason))
+
+
+def _again(books: _Books, entity: EntityBinding, one: Settled, reason: Mapping[str, Any] | None) -> None:
+    """Have the record looked at again later; a load or an undo has no Change to put back, so it asks for one."""
+    item = one.plan.item
+    books.counts["again"] += 1
+    books.closes.extend(
+        changes.Close(change_id=c.id, outcome=None, delay=one.delay, reason=reason) for c in item.changes
+    )
+    if not item.changes and (key := item.seen(item.origin).key):
+        books.hints.append(
+            changes.NewEvent(pair_id=entity.pair_id, entity=entity.name, side=item.origin, key=key, source="unfinished")
+        )
+
+
+def _never_still(entity: EntityBinding, one: Settled) -> Conflicted:
+    """A record that is never as it was read a moment ago would be looked at for ever."""
+    item = one.plan.item
+    side = next(s for s, outcome in one.outcomes.items() if not isinstance(outcome, Written))
+    return Conflicted(
+        f"writing {entity.name} {item.name}",
+        record=item.seen(side).key,
+        answered=f"{entity.side(side).connection} said {MOVING_TRIES} times that it is not there as it was just read",
+        hint="Find what keeps changing it there, or whether we may read it but not write it; then retry.",
+        facts={"side": side},
+    )
 
 
 def _book_write(
@@ -219,15 +260,12 @@ def _await_dependency(books: _Books, entity: EntityBinding, one: Settled, error:
     if max((c.attempts for c in item.changes), default=DEPENDENCY_TRIES) >= DEPENDENCY_TRIES:
         _hold(books, entity, one, error)
         return
-    books.counts["again"] += 1
     if one.plan.needs is not None:
         needed, side, key = one.plan.needs
         books.hints.append(
             changes.NewEvent(pair_id=entity.pair_id, entity=needed, side=side, key=key, source="dependency")
         )
-    books.closes.extend(
-        changes.Close(change_id=c.id, outcome=None, delay=one.delay, reason=error.as_dict()) for c in item.changes
-    )
+    _again(books, entity, one, error.as_dict())
 
 
 def _move_link(books: _Books, entity: EntityBinding, one: Settled) -> None:
@@ -249,6 +287,10 @@ def _move_link(books: _Books, entity: EntityBinding, one: Settled) -> None:
         if write.action == "create":
             keys[write.side], born[write.side] = outcome.key, outcome.created_at
     creates = any(w.action == "create" for w in plan.writes)
+    if plan.hidden:
+        return
+    if plan.returns and (key := item.seen(item.origin).key):
+        books.returned.append((item.origin, key))
     if link is None:
         if not (plan.links or creates):
             return
@@ -270,16 +312,22 @@ def _move_link(books: _Books, entity: EntityBinding, one: Settled) -> None:
             right_base=_moved(link.right_base, right_base),
             left_version=versions["left"],
             right_version=versions["right"],
-            left_seen_at=item.left.read_at,
-            right_seen_at=item.right.read_at,
+            # While a field differs from its Base, the time since when it may have been edited must not be forgotten.
+            left_seen_at=None if open_fields else item.left.read_at,
+            right_seen_at=None if open_fields else item.right.read_at,
             left_created_at=born["left"],
             right_created_at=born["right"],
             state="tombstone" if tombstone else None,
-            note={"released": plan.reason or "its counterpart was deleted"} if tombstone else None,
+            note=_released(plan) if tombstone else None,
             wrote=len(plan.writes),
             agreed=not plan.conflicts,
         )
     )
+
+
+def _released(plan: Plan) -> dict[str, Any]:
+    note: dict[str, Any] = {"released": plan.reason or "its counterpart was deleted"}
+    return {**note, "alone": True} if plan.alone else note
 
 
 def _move_partly(books: _Books, one: Settled, link: Link) -> None:
@@ -338,6 +386,12 @@ def _after_linking(books: _Books, entity: EntityBinding, one: Settled, link_id: 
         books.audit.append(_link_entry(entity, item, link_id))
 
 
+def _not_linked(books: _Books, one: Settled) -> None:
+    """One of the two was linked otherwise in the meantime: its Changes stay open, the next look sees that Link."""
+    mine = {change.id for change in one.plan.item.changes}
+    books.closes = [replace(c, outcome=None) if c.change_id in mine else c for c in books.closes]
+
+
 def _link_entry(entity: EntityBinding, item: Item, link_id: int) -> auditlog.Entry:
     return auditlog.Entry(
         action="link",
@@ -377,6 +431,21 @@ def _wake_dependants(conn: Connection, entity: EntityBinding, books: _Books) -> 
         books.hints.append(
             changes.NewEvent(pair_id=entity.pair_id, entity=row.entity, side=row.side, key=row.key, source="dependency")
         )
+
+
+def _look_after_all(conn: Connection, entity: EntityBinding, books: _Books) -> None:
+    """What was held for a record that another lane linked a moment ago is looked at again."""
+    for letter in books.held:
+        needs = str(letter.error.get("facts", {}).get("needs") or "")
+        if letter.error.get("kind") != "DependencyMissing" or not needs:
+            continue
+        needed, side, key = needs.split(":", 2)
+        if links.by_keys(conn, entity.pair_id, needed, side, [key]):
+            books.hints.append(
+                changes.NewEvent(
+                    pair_id=entity.pair_id, entity=entity.name, side=letter.side, key=letter.key, source="dependency"
+                )
+            )
 
 
 _SIDES: tuple[Side, Side] = ("left", "right")

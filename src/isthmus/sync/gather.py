@@ -92,7 +92,9 @@ class Gatherer:
                 _map(entity.side(side), item, side)
                 override = overridden.get((side, item.seen(side).key or ""))
                 if override:
-                    item.seen(side).values.update(decode(entity.canonical, override))
+                    _override(item.seen(side), decode(entity.canonical, override))
+        if entity.shares is not None:
+            await self._db.run(_mark_foreign_owners, entity, items)
         await self._resolve_references(entity, items)
 
     async def _fetch(self, side: SideBinding, seen: Sequence[Seen], *, new: bool = False) -> None:
@@ -144,11 +146,12 @@ class Gatherer:
             for item in items
             if (record := item.seen(side).record) is not None and record.external_key
         ]
-        ours = {source[0]: item for item, source in minted if source}
-        owners = await self._db.run(links.by_keys, entity.pair_id, entity.name, other(side), list(ours))
+        ours = [(source[0], item) for item, source in minted if source]
+        sources = sorted({key for key, _ in ours})
+        owners = await self._db.run(links.by_keys, entity.pair_id, entity.name, other(side), sources)
         for item in items:
             me = item.seen(side)
-            item.generation = gone.get(me.key or "", 0) + 1
+            item.take_release(gone.get(me.key or ""))
             mine = values[me.key or ""]
             item.match = match(
                 entity.canonical,
@@ -157,13 +160,23 @@ class Gatherer:
                 (c.key for c in twins if c.key != me.key and not c.linked and _share_strong(entity, mine, c.values)),
                 display_name=display_name,
             )
-        for source_key, item in ours.items():
+        by_values = {id(item): item.match for _, item in ours}
+        for source_key, item in ours:
             _adopt_by_external_key(item, side, source_key, owners.get(source_key))
+        await self._fetch_counterparts(there, items)
+        # What was made from a record that is deleted since, and released for that, stands for itself when it returns.
+        orphans = [i for _, i in ours if i.generation > 1 and i.seen(other(side)).existence is False]
+        for item in orphans:
+            item.match = by_values[id(item)]
+            item.seen(other(side)).forget()
+        await self._fetch_counterparts(there, orphans)
+
+    async def _fetch_counterparts(self, there: SideBinding, items: Iterable[Item]) -> None:
         chosen = [i for i in items if i.match and i.match.verdict == "certain"]
         for item in chosen:
             assert item.match is not None
-            item.seen(other(side)).key = item.match.key
-        await self._fetch(there, [i.seen(other(side)) for i in chosen])
+            item.seen(there.side).key = item.match.key
+        await self._fetch(there, [i.seen(there.side) for i in chosen])
 
     async def _sharing(
         self,
@@ -223,6 +236,22 @@ class Gatherer:
                 for name, value in values.items():
                     if isinstance(value, Ref) and (row := rows.get((value.entity, side, value.key))) is not None:
                         values[name] = int(row.id)
+        await self._recognise_released(items)
+
+    async def _recognise_released(self, items: Sequence[Item]) -> None:
+        """A reference that leads where it always did was not edited because the Link there was released."""
+        held = [
+            (item.seen(side).values, name, value.key, side, base)
+            for item in items
+            if item.link is not None
+            for side in _SIDES
+            for name, value in item.seen(side).values.items()
+            if isinstance(value, Ref) and isinstance(base := item.link.base(side).get(name), int)
+        ]
+        keys = await self._db.run(links.released_keys, sorted({base for *_, base in held})) if held else {}
+        for values, name, key, side, base in held:
+            if base in keys and keys[base][0 if side == "left" else 1] == key:
+                values[name] = base
 
 
 _SIDES: tuple[Side, Side] = ("left", "right")
@@ -268,7 +297,6 @@ def _with_links(conn: Connection, entity: EntityBinding, changes: Sequence[Chang
     for item in items.values():
         if item.link and item.link.id in chosen:
             item.take_choices(chosen[item.link.id])
-    _mark_foreign_owners(conn, entity, items.values())
     return list(items.values())
 
 
@@ -312,6 +340,12 @@ def _map(side: SideBinding, item: Item, which: Side) -> None:
             hint=f"Remove the number in {side.connection} and keep a token there instead; the record then follows.",
             facts={"fields": cards, "side": which},
         )
+
+
+def _override(seen: Seen, values: Mapping[str, Value]) -> None:
+    """Let a person's values count instead of the record's own, and keep what the record itself says."""
+    seen.told = {name: seen.values.get(name) for name in values}
+    seen.values.update(values)
 
 
 def _check_identity(entity: EntityBinding, item: Item) -> None:
@@ -361,9 +395,14 @@ def _adopt_by_external_key(item: Item, side: Side, source_key: str, owner: Any) 
     if owner is None:
         item.match = Match(verdict="certain", key=source_key, why="it carries the external key we gave it")
     elif getattr(owner, f"{side}_key") != me.key:
-        item.trouble = Ambiguous(
-            f"linking {side} record {me.key}",
-            record=me.key,
-            answered=f"it carries the external key of {source_key}, which is linked to {getattr(owner, f'{side}_key')}",
-            hint="The records were copied or merged there: keep one, clear the external key of the other, then retry.",
-        )
+        item.trouble = carries_anothers_key(side, me.key, source_key, getattr(owner, f"{side}_key"))
+
+
+def carries_anothers_key(side: Side, key: str | None, source_key: str, owner: str | None) -> Ambiguous:
+    """A record that has the external key we gave to another one: it was copied or merged over there."""
+    return Ambiguous(
+        f"linking {side} record {key}",
+        record=key,
+        answered=f"it carries the external key of {source_key}, which is linked to {owner}",
+        hint="The records were copied or merged there: keep one, clear the external key of the other, then retry.",
+    )

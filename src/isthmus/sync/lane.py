@@ -69,9 +69,9 @@ class Lane:
                 try:
                     recovery = await recover(self._db, self._clock, entity, open_intents, fence)
                 except IsthmusError as error:
-                    delay = await self._put_back(batch, error)
+                    delay = await self._put_back(batch, error, epoch)
                     return Drained(total, delay, error if isinstance(error, Halt) else None)
-                batch = await self._set_aside(batch, recovery)
+                batch = await self._set_aside(batch, recovery, epoch)
                 waits = min(recovery.waiting.values(), default=None)
                 if not batch and recovery.confirmed + recovery.freed:
                     continue
@@ -118,7 +118,7 @@ class Lane:
         unresolved = intents.unresolved(conn, entity.pair_id, entity.name)
         return batch, unresolved, change_set(conn) if batch else None
 
-    async def _set_aside(self, batch: Sequence[Change], recovery: Recovery) -> list[Change]:
+    async def _set_aside(self, batch: Sequence[Change], recovery: Recovery, epoch: int) -> list[Change]:
         """Records with a write that is without an answer go back to wait for it; the others go on."""
         closes = [
             changes.Close(
@@ -131,7 +131,7 @@ class Lane:
             if (c.side, c.key) in recovery.waiting
         ]
         if closes:
-            await self._db.run(changes.close, closes)
+            await self._db.run(changes.close, closes, epoch=epoch)
         return [c for c in batch if (c.side, c.key) not in recovery.waiting]
 
     async def _look(self, entity: EntityBinding, batch: Sequence[Change], context: Context) -> Tally:
@@ -141,10 +141,10 @@ class Lane:
                 await self._gatherer.read(entity, items)
                 return await self._settler.settle(entity, items, context)
         except Retry as error:
-            delay = await self._put_back(batch, error)
+            delay = await self._put_back(batch, error, context.epoch)
             return Tally(again=len(batch), pause=delay)
         except Halt as error:
-            await self._put_back(batch, error)
+            await self._put_back(batch, error, context.epoch)
             return Tally(again=len(batch), halt=error)
 
     @asynccontextmanager
@@ -158,14 +158,14 @@ class Lane:
         async with self._db.exclusive(f"create:{entity.pair_id}"):
             yield
 
-    async def _put_back(self, batch: Sequence[Change], error: IsthmusError) -> float:
+    async def _put_back(self, batch: Sequence[Change], error: IsthmusError, epoch: int | None) -> float:
         """Put a whole batch back that could not even be read; returns the seconds to wait."""
         attempts = max((c.attempts for c in batch), default=1)
         wait = getattr(error, "wait", None)
         delay = wait.total_seconds() if wait is not None else backoff(attempts, self._rng)
         reason = error.as_dict()
         closes = [changes.Close(change_id=c.id, outcome=None, delay=delay, reason=reason) for c in batch]
-        await self._db.run(changes.close, closes)
+        await self._db.run(changes.close, closes, epoch=epoch)
         return delay
 
 

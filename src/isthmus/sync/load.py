@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -122,10 +123,15 @@ class Loader:
         return total
 
     async def settle_unknown(self, entity: EntityBinding, context: Context) -> None:
-        """Resolve what an interrupted load or lane left without an answer, before anything is planned."""
-        rows = await self._db.run(intents.unresolved, entity.pair_id, entity.name)
-        if rows:
-            await recover(self._db, self._clock, entity, rows, context.fence)
+        """Resolve what an interrupted load or lane left without an answer, before anything is planned.
+
+        Waits, up to the other side's request ceiling, for what may still take place: it would be made twice.
+        """
+        while rows := await self._db.run(intents.unresolved, entity.pair_id, entity.name):
+            found = await recover(self._db, self._clock, entity, rows, context.fence)
+            if not found.waiting:
+                return
+            await asyncio.sleep(min(1.0, *found.waiting.values()))
 
 
 def figures(predictions: Sequence[Prediction]) -> dict[str, dict[str, int]]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from isthmus.errors import Ambiguous, DependencyMissing, InvalidRecord, IsthmusError, MappingFailed, Unavailable
 from isthmus.mapping.compiled import Problem
 from isthmus.mapping.rules import check_rules
 from isthmus.model.canonical import Ref, Value, encode
+from isthmus.model.card import mask_all
 from isthmus.model.policy import Deletes, Side, other
-from isthmus.sync.merge import FieldConflict, Merged, SideView, is_empty, merge
+from isthmus.sync.merge import FieldConflict, Merged, SideView, is_empty, merge, same
 from isthmus.sync.pair import EntityBinding, SideBinding
 from isthmus.sync.work import Item, Seen
 
@@ -40,7 +41,9 @@ class Plan:
 
     `left_base` and `right_base` hold the fields that agree without a write; a Write brings its own Bases, which
     count only once it is confirmed. `error` holds or delays the record; `needs` is the record it waits for.
-    `alias` is the record that this one was merged into: its key leads there from now on.
+    `alias` is the record that this one was merged into: its key leads there from now on. `hidden`: a side could not
+    be seen, so that nothing was compared and nothing is settled. `alone`: the survivor is left as it is and gets no new
+    counterpart until it was archived once and restored, which is what `returns` notes.
     """
 
     item: Item
@@ -50,6 +53,9 @@ class Plan:
     conflicts: list[FieldConflict] = field(default_factory=list)
     links: bool = False
     tombstone: bool = False
+    hidden: bool = False
+    alone: bool = False
+    returns: bool = False
     alias: tuple[Side, str] | None = None
     error: IsthmusError | None = None
     needs: tuple[str, Side, str] | None = None
@@ -59,6 +65,30 @@ class Plan:
 
 def plan(entity: EntityBinding, item: Item) -> Plan:
     """Decide what to do with one Item; never raises for a record's own trouble."""
+    return _as_told(_decide(entity, item))
+
+
+def _as_told(out: Plan) -> Plan:
+    """What a person put in place of a record's own value is for the other side: the Base keeps what the record says."""
+    left, right = out.item.left.told, out.item.right.told
+    if left or right:
+        out.left_base, out.right_base = _instead(out.left_base, left), _instead(out.right_base, right)
+        out.writes = [
+            replace(
+                w,
+                left_base=_instead(w.left_base, left if w.side == "right" else {}),
+                right_base=_instead(w.right_base, right if w.side == "left" else {}),
+            )
+            for w in out.writes
+        ]
+    return out
+
+
+def _instead(base: Mapping[str, Value], told: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: told.get(name, value) for name, value in base.items()}
+
+
+def _decide(entity: EntityBinding, item: Item) -> Plan:
     if item.trouble is not None:
         return Plan(item=item, error=item.trouble)
     if item.link is not None:
@@ -72,8 +102,10 @@ def plan(entity: EntityBinding, item: Item) -> Plan:
     if entity.side(item.origin).adopt == "linked":
         return Plan(item=item, reason="only records that are linked already take part")
     if item.generation > 1 and not source.record.active:
-        return Plan(item=item, reason="its counterpart was deleted and it is archived")
+        return Plan(item=item, reason="its counterpart was deleted and it is archived", returns=item.alone)
     found = item.match
+    if item.alone and (found is None or found.verdict != "certain"):
+        return Plan(item=item, reason="its counterpart was deleted or undone; archive and restore it to make another")
     if found is not None and found.verdict == "uncertain":
         return Plan(item=item, error=_ambiguous(entity, item, found.why, found.rivals))
     if found is not None and found.verdict == "certain":
@@ -126,9 +158,14 @@ def _plan_merge(entity: EntityBinding, item: Item) -> Plan:
         policy,
         _view(left, base.left_base if base else {}, entity.left, on_left, item),
         _view(right, base.right_base if base else {}, entity.right, on_right, item),
-        choices=item.choices,
+        choices={f: winner for f, winner in item.choices.items() if _as_shown(item, f, other(winner))},
     )
     return _with_writes(entity, item, merged)
+
+
+def _as_shown(item: Item, name: str, loser: Side) -> bool:
+    """Whether the value that a person gave up is still the one they saw; a newer edit is for them to decide again."""
+    return same(mask_all(encode({name: item.seen(loser).values.get(name)}))[name], item.given_up.get(name))
 
 
 def _arriving(entity: EntityBinding, item: Item, side: Side, fields: Collection[str]) -> dict[str, Value]:
@@ -252,6 +289,7 @@ def _plan_missing(entity: EntityBinding, item: Item, gone: Sequence[Side]) -> Pl
         )
         return out
     if any(item.seen(s).existence for s in gone):
+        out.hidden = True
         out.reason = "hidden from us there (scope or rights); that is not a deletion"
         return out
     if len(gone) == 2:
@@ -314,7 +352,7 @@ def _release(entity: EntityBinding, item: Item, out: Plan, side: Side) -> Plan:
             )
         )
     else:
-        out.tombstone = True
+        out.tombstone, out.alone = True, survivor.record.active
         out.reason = f"deleted on the {other(side)} side; the Policy leaves its counterpart as it is"
     return out
 

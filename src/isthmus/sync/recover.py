@@ -114,6 +114,7 @@ def _resolve_update(
                 left_base={**encode(item.link.left_base), **bases["left"]},
                 right_base={**encode(item.link.right_base), **bases["right"]},
                 state="tombstone" if (row.bases or {}).get("tombstone") else None,
+                note={"alone": True} if (row.bases or {}).get("alone") else None,
                 wrote=1,
                 agreed=False,
             )

@@ -181,7 +181,12 @@ class Settler:
             expect=encode(write.expect) if not create else None,
             fields=encode(write.fields),
             before=encode(write.before),
-            bases={"left": encode(write.left_base), "right": encode(write.right_base), "tombstone": write.tombstone},
+            bases={
+                "left": encode(write.left_base),
+                "right": encode(write.right_base),
+                "tombstone": write.tombstone,
+                "alone": one.alone,
+            },
             version=version,
             epoch=context.epoch,
         )

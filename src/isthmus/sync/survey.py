@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,8 @@ from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import ByKeys, Everything, Record
 from isthmus.store import letters
 from isthmus.store.database import Database
-from isthmus.sync.gather import EXTERNAL_KEY_PATH, Gatherer, display_name, link_of, read_all
+from isthmus.store.links import Released, tombstones
+from isthmus.sync.gather import EXTERNAL_KEY_PATH, Gatherer, carries_anothers_key, display_name, link_of, read_all
 from isthmus.sync.match import Candidate, Match, is_root, key_value, match
 from isthmus.sync.pair import EntityBinding, SideBinding
 from isthmus.sync.work import Item, Link, Seen
@@ -68,7 +69,7 @@ async def survey(db: Database, clock: Clock, entity: EntityBinding, progress: Pr
         else {}
         for s in _SIDES
     }
-    out.items.extend(_matched(entity, free, records, taken, released, progress))
+    out.items.extend(_matched(entity, free, records, links, released, progress))
     for item in out.items:
         item.left.read_at = item.right.read_at = read_at
     await Gatherer(db, clock).resolve(entity, out.items)
@@ -87,26 +88,16 @@ async def _everything(side: SideBinding, entity: EntityBinding, progress: Progre
 
 def _stored(
     conn: Connection, entity: EntityBinding
-) -> tuple[list[Any], dict[Side, set[str]], dict[Side, dict[str, int]], dict[int, dict[str, str | None]]]:
+) -> tuple[list[Any], dict[Side, set[str]], dict[Side, dict[str, Released]], dict[int, dict[str, letters.Choice]]]:
     """Live Links, keys that a sibling Entity has reserved, keys released by deletions, and people's choices."""
     given = {"pair_id": entity.pair_id, "entity": entity.name}
     rows = conn.execute(
         text("select * from link where pair_id = :pair_id and entity = :entity and state <> 'tombstone' order by id"),
         given,
     ).all()
-    dead = conn.execute(
-        text(
-            """select left_key, right_key, generation from link
-               where pair_id = :pair_id and entity = :entity and state = 'tombstone'"""
-        ),
-        given,
-    ).all()
-    released: dict[Side, dict[str, int]] = {"left": {}, "right": {}}
-    for row in dead:
-        for side in _SIDES:
-            key = getattr(row, f"{side}_key")
-            if key:
-                released[side][key] = max(int(row.generation), released[side].get(key, 0))
+    released: dict[Side, dict[str, Released]] = {
+        side: tombstones(conn, entity.pair_id, entity.name, side) for side in _SIDES
+    }
     reserved: dict[Side, set[str]] = {s: set() for s in _SIDES}
     for side in _SIDES:
         for sibling in entity.siblings.get(side, ()):
@@ -144,8 +135,8 @@ def _matched(
     entity: EntityBinding,
     free: Mapping[Side, Mapping[str, Record]],
     records: Mapping[Side, Mapping[str, Record]],
-    taken: Mapping[Side, set[str]],
-    released: Mapping[Side, Mapping[str, int]],
+    links: Sequence[Link],
+    released: Mapping[Side, Mapping[str, Released]],
     progress: Progress,
 ) -> list[Item]:
     """One Item per unlinked record, or per pair of records that surely belong together."""
@@ -154,24 +145,31 @@ def _matched(
     index = {s: _Index(entity.canonical, values[s]) for s in _SIDES}
     paired: dict[Side, set[str]] = {"left": set(), "right": set()}
     items: list[Item] = []
+    owners = {s: {k: link for link in links if (k := link.key(s))} for s in _SIDES}
     for side in _SIDES:
         there = other(side)
         total = len(free[side])
         for n, (key, record) in enumerate(sorted(free[side].items(), key=lambda pair: _order(pair[0]))):
             if key in paired[side]:
                 continue
-            item = Item(origin=side, generation=released[side].get(key, 0) + 1)
+            item = Item(origin=side)
+            item.take_release(released[side].get(key))
             _found(item.seen(side), key, record, readings[side][key])
             source = entity.minted(record.external_key)
+            owner = owners[there].get(source[0]) if source is not None else None
             if source is not None and source[0] in free[there]:
                 item.match = Match(verdict="certain", key=source[0], why="it carries the external key we gave it")
+            elif source is not None and owner is not None:
+                item.trouble = carries_anothers_key(side, key, source[0], owner.key(side))
+                items.append(item)
+                continue
             else:
                 mine = values[side][key]
                 item.match = match(
                     entity.canonical,
                     mine,
                     [
-                        Candidate(key=k, values=values[there][k], linked=k in taken[there] or k in paired[there])
+                        Candidate(key=k, values=values[there][k], linked=k in owners[there] or k in paired[there])
                         for k in index[there].sharing(mine)
                     ],
                     [k for k in index[side].sharing(mine, strong_only=True) if k != key and k in free[side]],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.model.canonical import Value, encode
 from isthmus.model.policy import Side, other
+from isthmus.store import changes, letters
 from isthmus.sync.gather import display_name
 from isthmus.sync.merge import policy_of, same
 from isthmus.sync.pair import EntityBinding
@@ -71,6 +72,49 @@ def compare(entity: EntityBinding, plans: Sequence[Plan]) -> Consistency:
                 conflict = any(c.field == name for c in one.conflicts)
                 _field(out, entity, one, name, left, right, "Conflict" if conflict else _cause(one, name))
     return out
+
+
+def repairs(
+    entity: EntityBinding, plans: Sequence[Plan], waiting: letters.Waiting, source: str = "sweep"
+) -> list[changes.NewEvent]:
+    """The records a lane has to look at again: what it would write or note down, and what waits without a cause.
+
+    What waits for a person already, and rightly so, is left alone.
+    """
+    found = {
+        (p.item.origin, p.item.seen(p.item.origin).key or ""): None for p in plans if _to_repair(p, entity, waiting)
+    }
+    rightly = {(side, p.item.seen(side).key) for p in plans if p.error is not None or p.hidden for side in _SIDES}
+    for name, told, key in sorted(waiting.held, key=str):
+        side: Side = "left" if told == "left" else "right"
+        if name == entity.name and key and (side, key) not in rightly:
+            found[side, key] = None
+    return [
+        changes.NewEvent(pair_id=entity.pair_id, entity=entity.name, side=side, key=key, source=source)
+        for side, key in found
+    ]
+
+
+def _to_repair(one: Plan, entity: EntityBinding, waiting: letters.Waiting) -> bool:
+    """Whether a lane would act on this, or only now see that it waits for a person or does so no more."""
+    if one.hidden:
+        return False
+    if one.writes or one.links or one.tombstone or one.needs:
+        return True
+    item = one.item
+    if one.error is not None:
+        return not any((entity.name, side, item.seen(side).key) in waiting.held for side in _SIDES)
+    if item.link is None:
+        return False
+    told = {field for link, field in waiting.disputed if link == item.link.id} if item.disputed else set()
+    if told != {conflict.field for conflict in one.conflicts}:
+        return True
+    # A Base that lags behind would make the next edit look like one of two.
+    return _moves(item.link.left_base, one.left_base) or _moves(item.link.right_base, one.right_base)
+
+
+def _moves(stored: Mapping[str, Value], now: Mapping[str, Value]) -> bool:
+    return any(name not in stored or value != stored[name] for name, value in now.items())
 
 
 def comparable(entity: EntityBinding) -> list[str]:

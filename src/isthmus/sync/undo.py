@@ -129,6 +129,7 @@ def _add(entity: EntityBinding, side: Side, one: Plan, row: Any, before: dict[st
     result = mapping.write({**item.seen(side).values, **fields}, list(fields), raw)
     payload = {p: v for p, v in result.values.items() if raw.get(p) != v}
     bases: dict[Side, dict[str, Value]] = {side: dict(fields), other(side): {}}
+    one.alone = one.alone or row.action == "create"
     one.writes = (
         [
             Write(

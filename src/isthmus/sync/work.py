@@ -12,6 +12,8 @@ from isthmus.mapping.compiled import ReadResult
 from isthmus.model.canonical import Value
 from isthmus.model.policy import Side
 from isthmus.sdk.connector import Record
+from isthmus.store.letters import Choice
+from isthmus.store.links import Released
 from isthmus.sync.match import Match
 
 
@@ -65,7 +67,8 @@ class Seen:
     """One side as read now. `record` is None when the key is set but the record was not in the answer.
 
     `existence` is then what the system proved: False deleted, True present but hidden from us, None unproven.
-    `reading` is the record through its Mapping, where matching has needed that already.
+    `reading` is the record through its Mapping, where matching has needed that already. `told` is what the record
+    itself says in the fields whose `values` a person has overridden.
     """
 
     key: str | None = None
@@ -74,7 +77,12 @@ class Seen:
     values: dict[str, Value] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
     existence: bool | None = None
+    told: dict[str, Value] = field(default_factory=dict)
     read_at: datetime | None = None
+
+    def forget(self) -> None:
+        """Be as if nothing had been looked for."""
+        self.key = self.record = self.existence = self.read_at = None
 
     @property
     def raw(self) -> Mapping[str, Any]:
@@ -85,8 +93,10 @@ class Seen:
 class Item:
     """What one look has to decide on, and everything it needs for that.
 
-    `choices` are the fields a person has decided; `disputed` says that the Link has open Conflicts.
+    `choices` are the fields a person has decided, `given_up` the encoded values that lose by it, as that person saw
+    them; `disputed` says that the Link has open Conflicts.
 
+    `alone` says that its counterpart was deleted or undone and that it was left as it is.
     `partners` gives the left and right key of every Link that a reference leads to. `survivor` is the side and
     key that the missing record's external key leads to now: it was merged into another one there.
     """
@@ -98,7 +108,9 @@ class Item:
     changes: list[Change] = field(default_factory=list)
     match: Match | None = None
     generation: int = 1
+    alone: bool = False
     choices: dict[str, Side] = field(default_factory=dict)
+    given_up: dict[str, Any] = field(default_factory=dict)
     disputed: bool = False
     trouble: IsthmusError | None = None
     foreign_owner: bool = False
@@ -108,10 +120,16 @@ class Item:
     def seen(self, side: Side) -> Seen:
         return self.left if side == "left" else self.right
 
-    def take_choices(self, chosen: Mapping[str, str | None]) -> None:
+    def take_choices(self, chosen: Mapping[str, Choice]) -> None:
         """Note the Link's open Conflicts, and what a person has decided of them."""
         self.disputed = True
-        self.choices = {f: "left" if c == "left" else "right" for f, c in chosen.items() if c}
+        self.choices = {f: "left" if c.winner == "left" else "right" for f, c in chosen.items() if c.winner}
+        self.given_up = {f: c.given_up for f, c in chosen.items() if c.winner}
+
+    def take_release(self, released: Released | None) -> None:
+        """Note that a Link of this record was released before."""
+        if released is not None:
+            self.generation, self.alone = released.generation + 1, released.alone
 
     @property
     def name(self) -> str:
