@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from isthmus.errors import AuthFailed
+from isthmus.model.card import mask
 from isthmus.model.policy import Side
 from isthmus.sdk.connector import Connector, Delivery, WebhookRequest
 from isthmus.store.database import Database
@@ -64,14 +65,18 @@ def _store(
 
 
 def _keep(conn: Connection, connection_id: int, headers: Mapping[str, str], body: bytes, key: str | None) -> int | None:
-    """Store the raw delivery; None when one with this id is there already."""
+    """Store the delivery as it came, but for card numbers; None when one with this id is there already."""
     sql = """insert into delivery (connection_id, delivery_key, headers, body)
              values (:connection_id, :key, cast(:headers as jsonb), :body)
              on conflict (connection_id, delivery_key) do nothing returning id"""
     kept: dict[str, Any] = {name: headers[name] for name in KEPT_HEADERS if name in headers}
-    given = {"connection_id": connection_id, "key": key, "headers": json.dumps(kept), "body": body}
+    given = {"connection_id": connection_id, "key": key, "headers": json.dumps(kept), "body": _masked(body)}
     found = conn.execute(text(sql), given).scalar()
     return None if found is None else int(found)
+
+
+def _masked(body: bytes) -> bytes:
+    return mask(body.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 __all__ = ["AuthFailed", "Outdated", "receive"]
