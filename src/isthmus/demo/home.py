@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from isthmus.errors import Misconfigured
+from isthmus.store.postgres import stop_embedded
 
 MARK = "demo.json"
 """The file by which a folder is known as a demo's; it holds how people get into both systems."""
@@ -94,4 +95,9 @@ def temporary() -> Iterator[Path]:
     """A folder for one demo, removed afterwards; the embedded PostgreSQL may run as another user and reaches it."""
     with tempfile.TemporaryDirectory(prefix="isthmus-demo-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
-        yield Path(name) / "home"
+        home = Path(name) / "home"
+        try:
+            yield home
+        finally:
+            if (home / "postgres").exists():
+                stop_embedded(home / "postgres")
