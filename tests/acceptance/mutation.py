@@ -36,7 +36,8 @@ def hunt(names: Sequence[str], say: Callable[[str], None]) -> dict[str, str]:
                 began = time.monotonic()
                 restart(run, template, "" if name == CLEAN else name)
                 found[name] = until_wrong(run)
-                say(f"{name}: {found[name] or 'nothing noticed'} ({time.monotonic() - began:.0f} s)")
+                said = run.verdicts[-1][1].told(3) if run.verdicts else ""
+                say(f"{name}: {found[name] or 'nothing noticed'} ({time.monotonic() - began:.0f} s)\n{said}")
                 run.product.close()
                 drop_database(run.postgres, run.dsn)
             run.dsn = template

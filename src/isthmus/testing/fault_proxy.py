@@ -240,8 +240,8 @@ async def _half(request: web.Request, status: int, headers: dict[str, str], answ
     if len(answer) < 2:
         return _cut(request)
     response = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(len(answer))})
-    await response.prepare(request)
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(ConnectionError):  # the caller may be gone by now
+        await response.prepare(request)
         await response.write(answer[: len(answer) // 2])
     if request.transport is not None:
         request.transport.close()
