@@ -287,6 +287,20 @@ link = Table(
     comment="The tie between a left and a right Record, with the Base per field and per side as read there.",
 )
 
+MATCH_FIELDS = ("tax_id", "email", "sku", "barcode")
+"""Canonical match keys that ship: new records look for linked ones that hold the same, among any number of Links."""
+
+for _side in ("left", "right"):
+    for _field in MATCH_FIELDS:
+        _value = f"({_side}_base ->> '{_field}')"
+        Index(
+            f"ix_link_{_side}_{_field}",
+            link.c.pair_id,
+            link.c.entity,
+            text(_value),
+            postgresql_where=text(f"{_value} IS NOT NULL"),
+        )
+
 link_alias = Table(
     "link_alias",
     metadata,
