@@ -62,6 +62,11 @@ class RoughConnector(MemoryConnector):
         """Be another kind of system from now on."""
         self._traits = replace(self._traits, **traits)
 
+    @property
+    def waiting(self) -> int:
+        """How many writes may still land."""
+        return len(self._waiting)
+
     def land(self) -> None:
         """What was sent and not answered takes place now, if the record is still as it was expected to be."""
         waiting, self._waiting = self._waiting, []

@@ -274,7 +274,23 @@ class World:
 
     async def hurry(self) -> None:
         """One drain of what is pending, whenever it is due; what may still land has had its time."""
+        self.hasten()
+        await self.drain_once()
+
+    def hasten(self, *, intents: bool = True) -> None:
+        """Everything pending is due; every write without an answer has had its time."""
         with self.db.transaction() as conn:
             conn.execute(text("update change set not_before = now() where state <> 'closed'"))
-            conn.execute(text("update intent set sent_at = sent_at - interval '1 minute' where ended_at is null"))
-        await self.drain_once()
+            if intents:
+                sql = "update intent set sent_at = sent_at - interval '1 minute' where ended_at is null"
+                conn.execute(text(sql))
+
+    async def notice_all(self) -> None:
+        """Notice, whatever else is going wrong."""
+        await self.notice()
+
+    def quiet(self) -> bool:
+        """Nothing is pending, no write is without an outcome, and both sides have been listened to."""
+        open_ = "select 1 from change where state <> 'closed' union all select 1 from intent where ended_at is null"
+        heard = self.cursors == {"left": len(self.left.log), "right": len(self.right.log)}
+        return heard and not self.rows(open_)
