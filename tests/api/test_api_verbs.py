@@ -30,6 +30,8 @@ ROUTES = {
     "pair export": "GET /pairs/{name}/files",
     "pair diff": "POST /pairs/diff",
     "pair apply": "PUT /pairs/{name}/files",
+    "pair custom-fields": "GET /pairs/{name}/custom-fields/{entity}",
+    "pair custom-fields --map": "POST /pairs/{name}/custom-fields/{entity}",
     "lookup list": "GET /pairs/{name}/lookups",
     "lookup show": "GET /pairs/{name}/lookups/{table}",
     "lookup import": "PUT /pairs/{name}/lookups/{table}",
@@ -80,8 +82,6 @@ API_ONLY = {
     "POST /pairs/{name}/lookups/{table}/file": "the same import, from a file that is sent along",
     "GET /mappings/transforms": "a view for screens: what the steps of a mapping can be",
     "GET /mappings/functions": "a view for screens: what expressions can call",
-    "GET /pairs/{name}/custom-fields/{entity}": "a view for screens: fields that can be mapped at once",
-    "POST /pairs/{name}/custom-fields/{entity}": "a button beside that view",
 }
 """Routes without a verb, each with the reason."""
 

@@ -136,6 +136,42 @@ def apply(where: Path = _FOLDER, as_json: bool = JSON) -> None:
     say_json({"id": pair_id, "version": version}) if as_json else out.print(f"Applied: version {version} now.")
 
 
+@app.command("custom-fields")
+def custom_fields(
+    name: str = typer.Argument(help="The pair."),
+    entity: str = typer.Argument(help="The entity, such as customer."),
+    map_: list[str] = typer.Option([], "--map", help="A field to map at once; may be given several times."),
+    as_json: bool = JSON,
+) -> None:
+    """Show custom fields of both systems that belong together, and map them: they then travel both ways."""
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from isthmus.operate import customfields
+
+    async def work(runtime: Any) -> Any:
+        if not map_:
+            return await customfields.offered(runtime, name, entity), None
+        return await customfields.map_fields(runtime, name, entity, map_, actor=actor())
+
+    found, version = run(work, as_json=as_json)
+    if as_json:
+        say_json({"version": version, "fields": [asdict(one) for one in found]})
+        return
+    if not found:
+        out.print("No custom field of one system looks like one of the other.")
+        return
+    table = Table("name", "label", "left", "right", "type")
+    for one in found:
+        table.add_row(one.name, one.label, one.left, one.right if one.likeness else f"{one.right} (new)", one.type)
+    out.print(table)
+    if version is None:
+        out.print(f"Map one with: isthmus pair custom-fields {name} {entity} --map {found[0].name}", highlight=False)
+    else:
+        out.print(f"Mapped: version {version} now.", highlight=False)
+
+
 def _read(where: Path, as_json: bool) -> dict[str, str]:
     from isthmus.errors import IsthmusError
     from isthmus.operate import folder
