@@ -79,12 +79,16 @@ class Campaign:
 
     def __init__(self, options: Options, folder: Path, say: Callable[[str], None]) -> None:
         self.options, self.say = options, say
-        self.dice = random.Random(options.seed)
         self.began = time.monotonic()
         self.postgres = options.postgres or own_postgres(folder / "postgres")
         self.systems = systems.start(options.odoo, options.seed)
         self.dsn = new_database(self.postgres)
         self.product = Installation(folder / "installation", self.dsn, mutant=options.mutant)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget everything that an earlier run over the same systems found."""
+        self.dice = random.Random(self.options.seed)
         self.verdicts: list[tuple[str, Verdict]] = []
         self.extra: dict[str, Any] = {}
         self._ops: list[str] = []

@@ -301,10 +301,14 @@ class Driver:
         self.done["conflicts"] += 1
 
     def conflicts(self, count: int) -> None:
-        """So many true conflicts on different records."""
-        for s in self.untouched()[:count]:
+        """So many true conflicts on different records: of five, one to ask a person about, one the right side wins."""
+        for n, s in enumerate(self.untouched()[:count]):
             self.touch(s)
-            self.conflict(s, self.dice.choice(self.fields(s)))
+            names = self.fields(s)
+            asked = [name for name in names if (s.entity, name) in ASK]
+            right = [name for name in names if (s.entity, name) in RIGHT]
+            left = [name for name in names if name not in asked + right]
+            self.conflict(s, self.dice.choice((asked if n % 5 == 0 else right if n % 5 == 1 else left) or left))
 
     @staticmethod
     def forget_values(s: Subject) -> None:

@@ -53,7 +53,7 @@ def restart(run: Campaign, template: str, mutant: str) -> None:
     with psycopg.connect(run.dsn) as conn:
         conn.execute("update connection set fingerprint = null")  # emptied systems pass for new ones
     run.product = Installation(run.product.folder, run.dsn, mutant=mutant)
-    run.verdicts.clear()
+    run.begin_anew()
 
 
 def until_wrong(run: Campaign) -> str:
@@ -65,7 +65,8 @@ def until_wrong(run: Campaign) -> str:
             return _first(run)
         for proxy in (run.systems.left, run.systems.right):
             proxy.plan(0.15, ("drop_after_commit", "error_after_commit"))
-        run.live(operations(run.options), 1)
+        # What is popped first comes last: creates are on their way when the service is killed.
+        run.live(sorted(operations(run.options), key=lambda what: what.endswith("create")), 2)
         for proxy in (run.systems.left, run.systems.right):
             proxy.calm()
         run.check("round")

@@ -65,7 +65,12 @@ def wrong_owner() -> None:
     from isthmus.sync import merge
 
     original = merge._settle
-    merge._settle = lambda *given: "right" if original(*given) == "left" else original(*given)
+
+    def settle(*given: Any) -> Any:
+        found = original(*given)
+        return merge.Decision("right", "a mutant") if found.verdict == "left" else found
+
+    merge._settle = settle
 
 
 def conflict_settled_silently() -> None:
@@ -76,7 +81,7 @@ def conflict_settled_silently() -> None:
 
     def verdict(*given: Any) -> Any:
         found = original(*given)
-        return "left" if found == "ask" else found
+        return merge.Decision("left", "a mutant") if found.verdict == "ask" else found
 
     merge._verdict = verdict
 
@@ -89,10 +94,10 @@ def empties_ignored() -> None:
 
     def verdict(name: str, rule: Any, policy: Any, left: Any, right: Any, choices: Any) -> Any:
         found = original(name, rule, policy, left, right, choices)
-        if found in ("left", "right"):
-            source = left if found == "left" else right
+        if found.verdict in ("left", "right"):
+            source = left if found.verdict == "left" else right
             if merge.is_empty(source.values[name]):
-                return "agree"
+                return merge.Decision("agree", "a mutant")
         return found
 
     merge._verdict = verdict
