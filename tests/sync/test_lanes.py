@@ -113,3 +113,20 @@ async def test_a_record_that_was_linked_otherwise_meanwhile_stays_open(world: Wo
     stop = iter([False, True])
     await lane.drain(world.entity, epoch=1, fence=lambda _: None, change_set=lambda _: 1, stopping=lambda: next(stop))
     assert world.rows("select state from change") == [("pending",)]
+
+
+async def test_records_that_need_one_another_are_held_and_pass_once_the_circle_is_broken(world: World) -> None:
+    one = world.put_left(name="One")
+    two = world.put_left(name="Two", parent_id=one)
+    world.put_left(one, parent_id=two)
+    world.put_left(name="Bolt")
+    await world.notice()
+    with world.db.transaction() as conn:
+        conn.execute(text("update change set attempts = 100"))
+    await world.settle()
+    assert world.names("right") == ["Bolt"]
+    assert {kind for (kind,) in world.rows("select kind from dead_letter")} == {"DependencyMissing"}
+    world.put_left(one, parent_id=None)
+    await world.settle()
+    assert world.names("right") == ["Bolt", "One", "Two"]
+    assert world.rows("select 1 from dead_letter where state = 'open'") == []

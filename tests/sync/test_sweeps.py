@@ -57,13 +57,25 @@ async def test_a_held_record_that_was_deleted_or_archived_is_held_no_more(world:
     assert world.rows("select 1 from dead_letter where state = 'open'") == []
 
 
-async def test_a_held_record_passes_once_its_rival_is_gone(world: World) -> None:
-    left, _ = await linked(world, vat="V1")
-    world.put_left(name="Twin", vat="V1")
+async def test_a_held_record_passes_by_itself_once_its_rival_is_gone(world: World) -> None:
+    left, right = await linked(world, vat="V1")
+    twin = world.put_left(name="Twin", vat="V1")
     await world.settle()
     world.left.remove("partner", left)
     await world.settle()
-    await world.sweep()
+    assert world.rows("select 1 from dead_letter where state = 'open'") == []
+    assert world.rows("select left_key, right_key from link where state <> 'tombstone'") == [(twin, right)]
+    assert world.right.rows["account"][right].values["Active"] is True
+
+
+async def test_of_two_duplicates_both_pass_once_one_is_corrected(world: World) -> None:
+    world.put_left(name="One", vat="V1")
+    two = world.put_left(name="Two", vat="V1")
+    await world.settle()
+    assert world.names("right") == []
+    world.put_left(two, vat="V2")
+    await world.settle()
+    assert world.names("right") == ["One", "Two"]
     assert world.rows("select 1 from dead_letter where state = 'open'") == []
 
 

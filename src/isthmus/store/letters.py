@@ -117,6 +117,14 @@ def rivals(conn: Connection, pair_id: int, entity: str, side: str, keys: Sequenc
     return {str(row.rival) for row in conn.execute(text(sql), given)} if keys else set()
 
 
+def rivals_of(conn: Connection, pair_id: int, entity: str, keys: Sequence[str]) -> list[tuple[str, str]]:
+    """The held records (side, key) that could be the counterpart or a duplicate of one of these records."""
+    sql = """select side, key from dead_letter where pair_id = :pair_id and entity = :entity and state = 'open'
+             and kind = 'Ambiguous' and jsonb_exists_any(error -> 'facts' -> 'rivals', cast(:keys as text[]))"""
+    given = {"pair_id": pair_id, "entity": entity, "keys": list(keys)}
+    return [(str(row.side), str(row.key)) for row in conn.execute(text(sql), given)] if keys else []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewConflict:
     """A field both sides changed differently; values are encoded."""

@@ -15,6 +15,7 @@ from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import Failed, Gone, Outcome, Stale, Unsure, Written
 from isthmus.store import auditlog, changes, intents, letters, links
 from isthmus.store.intents import Intent
+from isthmus.sync import waking
 from isthmus.sync.pair import EntityBinding
 from isthmus.sync.plan import Plan, payload_of
 from isthmus.sync.work import Item, Link
@@ -53,6 +54,7 @@ class _Books:
     hints: list[changes.NewEvent] = field(default_factory=list)
     linked: list[tuple[str, str]] = field(default_factory=list)
     aliases: list[tuple[str, str, str]] = field(default_factory=list)
+    moved_on: list[str] = field(default_factory=list)
     returned: list[tuple[Side, str]] = field(default_factory=list)
     counts: dict[str, Any] = field(
         default_factory=lambda: {
@@ -96,8 +98,9 @@ def confirm(
     letters.open_conflicts(conn, entity.pair_id, entity.name, books.conflicts)
     letters.close_conflicts(conn, books.still_open)
     changes.close(conn, books.closes)
-    _wake_dependants(conn, entity, books)
-    _look_after_all(conn, entity, books)
+    books.hints.extend(waking.dependants(conn, entity, books.linked))
+    books.hints.extend(waking.just_linked(conn, entity, books.held))
+    books.hints.extend(waking.rivals(conn, entity, books.moved_on))
     changes.accept(conn, books.hints)
     books.counts["wake"] = {hint.entity for hint in books.hints}
     return books.counts
@@ -143,6 +146,8 @@ def _book(
     else:
         outcome = "unchanged"
         counts["unchanged"] += 1
+    if item.link is None or plan.tombstone or one.outcomes:
+        books.moved_on.extend(k for s in _SIDES if (k := item.seen(s).key))
     if not plan.conflicts and not plan.hidden:
         books.passed.extend((entity.name, s, k) for s in _SIDES if (k := item.seen(s).key))
     reason = {"note": plan.reason} if plan.reason else None
@@ -416,36 +421,6 @@ def _new_conflict(
         left_base=plain["lb"],
         right_base=plain["rb"],
     )
-
-
-def _wake_dependants(conn: Connection, entity: EntityBinding, books: _Books) -> None:
-    """Records held because they refer to one that is linked now are looked at again by themselves."""
-    if not books.linked:
-        return
-    sql = text(
-        """select entity, side, key from dead_letter where pair_id = :pair_id and state = 'open'
-           and kind = 'DependencyMissing' and error -> 'facts' ->> 'needs' = any(cast(:needs as text[]))"""
-    )
-    needs = [f"{entity.name}:{side}:{key}" for side, key in books.linked]
-    for row in conn.execute(sql, {"pair_id": entity.pair_id, "needs": needs}):
-        books.hints.append(
-            changes.NewEvent(pair_id=entity.pair_id, entity=row.entity, side=row.side, key=row.key, source="dependency")
-        )
-
-
-def _look_after_all(conn: Connection, entity: EntityBinding, books: _Books) -> None:
-    """What was held for a record that another lane linked a moment ago is looked at again."""
-    for letter in books.held:
-        needs = str(letter.error.get("facts", {}).get("needs") or "")
-        if letter.error.get("kind") != "DependencyMissing" or not needs:
-            continue
-        needed, side, key = needs.split(":", 2)
-        if links.by_keys(conn, entity.pair_id, needed, side, [key]):
-            books.hints.append(
-                changes.NewEvent(
-                    pair_id=entity.pair_id, entity=entity.name, side=letter.side, key=letter.key, source="dependency"
-                )
-            )
 
 
 _SIDES: tuple[Side, Side] = ("left", "right")
