@@ -172,10 +172,11 @@ class Campaign:
                 self.extra["held_before"] = self.extra.get("held_before", 0) + 1
         self.product.start()
         if self.options.webhooks:
+            erp = self.systems.erp
             self.product.command("connection", "hooks", "bng", "--base-url", self.product.url)
             self.product.command(
                 "connection", "hooks", "erp", "--base-url", self.product.url,
-                "--admin", f"api_key={self.systems.erp['admin_key']}", secret=True,
+                "--admin", f"admin_key={erp['admin_key']}", "--admin", f"admin_login={erp['admin_login']}", secret=True,
             )  # fmt: skip
         self.check("load")
 

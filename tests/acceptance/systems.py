@@ -148,6 +148,7 @@ def start(which: str, seed: int) -> Systems:
         erp = server.told
         odoo = SandboxOdoo(erp["url"], erp["database"], erp["odoo_admin_key"], erp["admin_key"])
         erp = {**erp, "sandbox_key": erp["admin_key"], "admin_key": erp["odoo_admin_key"]}
+        erp["admin_login"] = erp["odoo_admin_login"]
         closing = [bng_server, server]
     odoo.wait_until_it_answers()
     return Systems(
