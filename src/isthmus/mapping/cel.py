@@ -13,6 +13,8 @@ import re2
 from isthmus.mapping.problem import TransformProblem, show
 from isthmus.model.canonical import Ref, plain_decimal
 
+MOST_KNOWN = 512
+"""Results that an expression keeps, of values seen before."""
 MAX_LENGTH = 2_000
 """Characters of one expression."""
 MAX_LOOPS = 4
@@ -32,10 +34,11 @@ _QUOTED = re2.compile(r"""(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*')"
 class Expression:
     """A compiled expression; `paths` are the raw paths it looks at by `raw["path"]` or `raw.path`."""
 
-    __slots__ = ("_program", "_variables", "paths", "source")
+    __slots__ = ("_known", "_program", "_variables", "paths", "source")
 
     def __init__(self, source: str, variables: Sequence[str]) -> None:
         self.source = source
+        self._known: dict[tuple[Any, ...], Any] = {}
         _guard(source)
         self.paths = raw_paths(source) if "raw" in variables else ()
         words = set(_WORD.findall(_QUOTED.sub('""', source)))
@@ -47,6 +50,21 @@ class Expression:
 
     def __call__(self, values: Mapping[str, Any], raw: Mapping[str, Any] | None = None) -> Any:
         """The result as a plain Python value; TransformProblem when it cannot be calculated."""
+        if self.paths or "raw" in self._variables:
+            return self._calculated(values, raw)
+        given = [values.get(name) for name in self._variables]
+        if not all(value is None or type(value) is str for value in given):
+            return self._calculated(values, raw)
+        # The same few texts and empties come again and again, and the same values always give the same result.
+        key = tuple(given)
+        found = self._known.get(key, self)
+        if found is self:
+            found = self._calculated(values, raw)
+            if len(self._known) < MOST_KNOWN and isinstance(found, bool | str | int | None):
+                self._known[key] = found
+        return found
+
+    def _calculated(self, values: Mapping[str, Any], raw: Mapping[str, Any] | None) -> Any:
         data = {name: plain(values.get(name)) for name in self._variables if name != "raw"}
         if raw is not None and self.paths:
             data["raw"] = {path: plain(raw.get(path)) for path in self.paths}

@@ -122,6 +122,39 @@ class CompiledMapping:
             out = {**self.on_create, **{path: value for path, value in out.items() if value is not None}}
         return WriteResult(out, problems)
 
+    def create(
+        self, values: Mapping[str, Value], given: Mapping[str, Value], fields: Collection[str]
+    ) -> tuple[WriteResult, dict[str, Value]]:
+        """What `write` says of a new record, and what `project` says of it, each value made once.
+
+        `given` holds the same fields as `values`, with references by what they are called on this side.
+        """
+        if self._led:
+            return self.write(given, fields, None), self.project(values, fields, None)
+        out: dict[str, Any] = {}
+        found: dict[str, Value] = {}
+        problems: list[Problem] = []
+        wanted = set(fields)
+        touched = self._touched(fields)
+        for binding in dict.fromkeys([*touched, *self._filled]):
+            own: dict[str, Any] = {}
+            told: list[Problem] = []
+            cleared = binding.write_into(given, _EMPTY, own, told, new=True)
+            out.update(own)
+            problems.extend(told)
+            name = binding.fields[0]
+            if name not in wanted and wanted.isdisjoint(binding.fields):
+                continue
+            if binding.is_reference:
+                if name in values:
+                    found[name] = values[name]
+            elif binding.reads_at_all and not any(problem.severity == "block" for problem in told):
+                if cleared:
+                    own = {**own, **dict.fromkeys(binding.own_paths)}
+                binding.read_into(own, found, told)
+        out = {**self.on_create, **{path: value for path, value in out.items() if value is not None}}
+        return WriteResult(out, problems), {name: value for name, value in found.items() if name in wanted}
+
     def project(
         self, values: Mapping[str, Value], fields: Collection[str], current: Mapping[str, Any] | None
     ) -> dict[str, Value]:

@@ -42,10 +42,15 @@ class CanonicalEntity:
     match: tuple[MatchKey, ...] = ()
     depends_on: tuple[str, ...] = ()
     status_field: str | None = "active"
+    _references: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
-    def references(self) -> dict[str, str]:
+    def __post_init__(self) -> None:
+        found = {f.name: f.target for f in self.fields.values() if f.type is FieldType.REFERENCE and f.target}
+        object.__setattr__(self, "_references", found)
+
+    def references(self) -> Mapping[str, str]:
         """Reference fields and the Entity each points to."""
-        return {f.name: f.target for f in self.fields.values() if f.type is FieldType.REFERENCE and f.target}
+        return self._references
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ ADDRESS_PARTS = ("name", "line1", "line2", "city", "state", "postal_code", "coun
 
 def encode(values: Mapping[str, Value]) -> dict[str, Any]:
     """Plain JSON values for storage: decimals as normalised text, dates and instants as ISO 8601."""
-    return {name: _plain(value) for name, value in values.items()}
+    return {name: value if type(value) in _AS_THEY_ARE else _plain(value) for name, value in values.items()}
 
 
 def decode(entity: CanonicalEntity, stored: Mapping[str, Any]) -> dict[str, Value]:
@@ -96,7 +101,12 @@ def plain_decimal(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+_AS_THEY_ARE = frozenset({str, bool, int, float, type(None)})
+
+
 def _plain(value: Any) -> Any:
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, Decimal):
         return plain_decimal(value)
     if isinstance(value, datetime | date):

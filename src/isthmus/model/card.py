@@ -32,7 +32,9 @@ def mask(text: str) -> str:
 def mask_all(value: Any) -> Any:
     """A JSON value with every card number masked, in texts, numbers and the names of members."""
     if isinstance(value, str):
-        return mask(value)
+        return mask(value) if len(value) > 13 else value
+    if value is None or value is True or value is False:
+        return value
     if isinstance(value, Mapping):
         return {mask(name) if isinstance(name, str) else name: mask_all(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -46,7 +48,9 @@ def mask_all(value: Any) -> Any:
 def holds_card_number(value: Any) -> bool:
     """Whether a card number stands anywhere inside a value."""
     if isinstance(value, str):
-        return mask(value) != value
+        return len(value) > 13 and mask(value) != value
+    if value is None or value is True or value is False:
+        return False
     if isinstance(value, Mapping):
         return any(holds_card_number(name) or holds_card_number(inner) for name, inner in value.items())
     if isinstance(value, list | tuple):

@@ -71,10 +71,8 @@ async def commit(
                 guarded=False,
             )
             await loader.settle_unknown(binding, context)
-            _, plans = await loader.look(binding, progress)
-            found = predict(binding, plans)
+            found, tally = await loader.load(binding, context, progress)
             out.predictions.extend(found)
-            tally = await loader.commit(binding, plans, context, progress)
             out.done[binding.name] = _told(tally)
             out.figures = figures(out.predictions)
     await runtime.db.run(_store, out, "committed")

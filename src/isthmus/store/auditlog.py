@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from isthmus.model.card import mask_all
+from isthmus.store.rows import as_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,4 +44,4 @@ def append(conn: Connection, entries: Sequence[Entry]) -> None:
     """Append entries to the audit log in the caller's transaction."""
     if entries:
         rows = [{name: mask_all(getattr(e, name)) for name in Entry.__slots__} for e in entries]
-        conn.execute(_APPEND, {"rows": json.dumps(rows, default=str)})
+        conn.execute(_APPEND, {"rows": as_json(rows)})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, text
+
+from isthmus.store.rows import as_json
 
 OPEN = ("planned", "sent", "unknown")
 """States in which a write may still take place or may have taken place without our knowing."""
@@ -63,7 +64,7 @@ def store_sent(conn: Connection, intents: Sequence[Intent]) -> None:
     if not intents:
         return
     rows = [{**{name: getattr(i, name) for name in _COLUMNS}, "ord": n} for n, i in enumerate(intents)]
-    found = {str(r.idempotency_key): int(r.id) for r in conn.execute(_STORE, {"rows": json.dumps(rows, default=str)})}
+    found = {str(r.idempotency_key): int(r.id) for r in conn.execute(_STORE, {"rows": as_json(rows)})}
     for intent in intents:
         intent.id = found[intent.idempotency_key]
 
@@ -93,7 +94,7 @@ def end(conn: Connection, ends: Sequence[End]) -> None:
     """Record how Intents ended."""
     if ends:
         rows = [{name: getattr(e, name) for name in End.__slots__} for e in ends]
-        conn.execute(_END, {"rows": json.dumps(rows, default=str)})
+        conn.execute(_END, {"rows": as_json(rows)})
 
 
 _UNRESOLVED = text(

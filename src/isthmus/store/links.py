@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
+
+from isthmus.store.rows import as_json
 
 _BY_KEYS = """
     select l.*, k.key as asked from link l
@@ -169,7 +170,7 @@ def insert(conn: Connection, pair_id: int, entity: str, links: Sequence[NewLink]
     if not links:
         return {}
     rows = [{name: getattr(link, name) for name in NewLink.__slots__} for link in links]
-    given = {"pair_id": pair_id, "entity": entity, "rows": json.dumps(rows, default=str)}
+    given = {"pair_id": pair_id, "entity": entity, "rows": as_json(rows)}
     return {(str(r.left_key), str(r.right_key)): int(r.id) for r in conn.execute(_INSERT, given)}
 
 
@@ -204,4 +205,4 @@ def update(conn: Connection, updates: Sequence[LinkUpdate], *, loop_minutes: int
     if not updates:
         return
     rows = [{name: getattr(u, name) for name in LinkUpdate.__slots__} for u in updates]
-    conn.execute(_UPDATE, {"rows": json.dumps(rows, default=str), "minutes": loop_minutes})
+    conn.execute(_UPDATE, {"rows": as_json(rows), "minutes": loop_minutes})

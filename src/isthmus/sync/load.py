@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,38 @@ class Loader:
         if keep is not None:
             found.items = [item for item in found.items if keep(item)]
         return found, [plan(entity, item) for item in found.items]
+
+    async def load(self, entity: EntityBinding, context: Context, progress: Progress) -> tuple[list[Prediction], Tally]:
+        """Survey one Entity, then plan and carry out as it goes: the systems are busy while the rest is planned.
+
+        The caller holds the lane's lease, as for `commit`; no guard is asked.
+        """
+        items = (await survey(self._db, self._clock, entity, progress)).items
+        predictions: list[Prediction] = []
+        waiting: list[Item] = []
+        through = 0
+
+        def planned() -> Iterator[Plan]:
+            for item in items:
+                one = plan(entity, item)
+                predictions.append(_prediction(entity, one))
+                if one.needs is None:
+                    yield one
+                else:
+                    waiting.append(item)
+
+        def told(done: int) -> None:
+            nonlocal through
+            through += done
+            progress(entity.name, "writing", through, len(items))
+
+        total = await self._settler.stream(entity, planned(), context, told)
+        if total.halt is not None:
+            raise total.halt
+        if waiting:
+            await self._gatherer.resolve(entity, waiting)
+            total.add(await self.commit(entity, [plan(entity, item) for item in waiting], context, progress))
+        return predictions, total
 
     async def commit(self, entity: EntityBinding, plans: Sequence[Plan], context: Context, progress: Progress) -> Tally:
         """Carry plans out; records that wait for one another follow in further passes.

@@ -256,10 +256,9 @@ def _plan_create(entity: EntityBinding, item: Item) -> Plan:
         return out
     if _blocked(entity, item, out, side, check_rules(entity.rules, source.values, side)):
         return out
-    result = mapping.write(_with_refs(entity, values, item, side), values.keys(), None)
+    result, arriving = mapping.create(values, _with_refs(entity, values, item, side), values.keys())
     if _blocked(entity, item, out, side, result.problems):
         return out
-    arriving = mapping.project(values, values.keys(), None)
     # Fields left empty agree as empty; fields the other side fills by itself have no Base yet and are looked at again.
     empty = {n: v for n, v in source.values.items() if n in mapping.writable and is_empty(v)}
     mine = {**{n: source.values[n] for n in arriving}, **empty}

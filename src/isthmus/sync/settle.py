@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,24 +93,59 @@ class Settler:
         quiet = [p for p in plans if not p.writes]
         if quiet:
             tally.add(await self._confirm(entity, quiet, {}, {}, context))
-        busy: dict[tuple[tuple[Side, str], ...], list[Plan]] = {}
-        for one in plans:
-            if one.writes:
-                busy.setdefault(tuple((w.side, w.action) for w in one.writes), []).append(one)
-        chunks = [chunk for shape, group in busy.items() for chunk in _chunks(group, _batch(entity, shape))]
-        limit = asyncio.Semaphore(
-            max(1, min(entity.left.connector.traits.parallel, entity.right.connector.traits.parallel))
-        )
-
-        async def run(chunk: list[Plan]) -> Tally:
-            async with limit:
-                return await self._send(entity, chunk, context)
-
-        for done in await asyncio.gather(*(run(chunk) for chunk in chunks), return_exceptions=True):
-            if isinstance(done, BaseException):
-                raise done
-            tally.add(done)
+        tally.add(await self.stream(entity, [p for p in plans if p.writes], context))
         return tally
+
+    async def stream(
+        self,
+        entity: EntityBinding,
+        plans: Iterable[Plan],
+        context: Context,
+        told: Callable[[int], None] = lambda done: None,
+    ) -> Tally:
+        """Execute plans as they come: a batch is sent while the next one is planned and the last one confirmed.
+
+        No guard is asked. `told` hears how many plans are through. Stops taking plans once a batch halts.
+        """
+        tally = Tally()
+        parallel = max(1, min(entity.left.connector.traits.parallel, entity.right.connector.traits.parallel))
+        sending = asyncio.Semaphore(parallel)
+        running: dict[asyncio.Task[Tally], int] = {}
+        try:
+            for chunk in _chunks(entity, plans):
+                if chunk:
+                    task = asyncio.create_task(self._send(entity, chunk, context, sending))
+                    running[task] = len(chunk)
+                await asyncio.sleep(0)
+                while running and (len(running) > 2 * parallel or any(task.done() for task in running)):
+                    await self._collect(running, tally, told)
+                if tally.halt is not None:
+                    break
+            while running:
+                await self._collect(running, tally, told)
+        except asyncio.CancelledError:
+            for task in running:
+                task.cancel()
+            raise
+        finally:
+            # What is on its way is confirmed also when another batch failed.
+            await asyncio.gather(*running, return_exceptions=True)
+        return tally
+
+    async def _collect(
+        self, running: dict[asyncio.Task[Tally], int], tally: Tally, told: Callable[[int], None]
+    ) -> None:
+        """Add what the next finished batches came to; raises what made one fail."""
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        told(sum(running.pop(task) for task in done))
+        failed = None
+        for task in done:
+            if (error := task.exception()) is not None:
+                failed = error
+            else:
+                tally.add(task.result())
+        if failed is not None:
+            raise failed
 
     def _quarantine(self, entity: EntityBinding, one: Plan) -> Plan:
         """A record both systems keep changing back is held instead of written for ever."""
@@ -130,7 +165,19 @@ class Settler:
             ),
         )
 
-    async def _send(self, entity: EntityBinding, chunk: list[Plan], context: Context) -> Tally:
+    async def _send(
+        self, entity: EntityBinding, chunk: list[Plan], context: Context, sending: asyncio.Semaphore
+    ) -> Tally:
+        """Store the Intents of a batch, send it, confirm it; what has no writes is confirmed at once."""
+        if not chunk[0].writes:
+            return await self._confirm(entity, chunk, {}, {}, context)
+        async with sending:
+            intents, outcomes = await self._execute(entity, chunk, context)
+        return await self._confirm(entity, chunk, intents, outcomes, context)
+
+    async def _execute(
+        self, entity: EntityBinding, chunk: list[Plan], context: Context
+    ) -> tuple[dict[tuple[int, Side], Intent], dict[tuple[int, Side], Outcome]]:
         intents: dict[tuple[int, Side], Intent] = {}
         for n, one in enumerate(chunk):
             for write in one.writes:
@@ -143,8 +190,7 @@ class Settler:
         await self._db.run(store)
         sides: list[Side] = [s for s in ("left", "right") if any(side == s for _, side in intents)]
         answers = await asyncio.gather(*(self._call(entity, side, chunk, intents) for side in sides))
-        outcomes = {key: outcome for answer in answers for key, outcome in answer.items()}
-        return await self._confirm(entity, chunk, intents, outcomes, context)
+        return intents, {key: outcome for answer in answers for key, outcome in answer.items()}
 
     async def _call(
         self, entity: EntityBinding, side: Side, chunk: Sequence[Plan], intents: Mapping[tuple[int, Side], Intent]
@@ -165,6 +211,7 @@ class Settler:
         source, target = item.seen(other(write.side)), item.seen(write.side)
         create = write.action == "create"
         version = target.record.version if target.record else None
+        payload = encode(write.payload)
         return Intent(
             pair_id=entity.pair_id,
             entity=entity.name,
@@ -176,8 +223,8 @@ class Settler:
             change_id=item.changes[0].id if item.changes else None,
             change_set_id=context.change_set_id,
             external_key=entity.mint(source.key or "", item.generation) if create else None,
-            idempotency_key=_idempotency_key(entity, item, write, version),
-            payload=encode(write.payload),
+            idempotency_key=_idempotency_key(entity, item, write, version, payload),
+            payload=payload,
             expect=encode(write.expect) if not create else None,
             fields=encode(write.fields),
             before=encode(write.before),
@@ -238,6 +285,8 @@ def backoff(attempts: int, rng: random.Random, *, quick: bool = False) -> float:
 
 
 _SIDES: tuple[Side, Side] = ("left", "right")
+_QUIET = 2000
+_TURN = 20
 
 
 async def _dispatch(binding: SideBinding, action: str, writes: Sequence[tuple[Intent, Write]]) -> Sequence[Outcome]:
@@ -291,10 +340,12 @@ def _fold(items: Sequence[Item]) -> list[Item]:
     return kept
 
 
-def _idempotency_key(entity: EntityBinding, item: Item, write: Write, version: str | None) -> str:
+def _idempotency_key(
+    entity: EntityBinding, item: Item, write: Write, version: str | None, payload: Mapping[str, Any]
+) -> str:
     """The same for the same write of the same Intent, however often it is sent; another for any other write."""
     target = item.seen(write.side).key or entity.mint(item.seen(other(write.side)).key or "", item.generation)
-    body = json.dumps(encode(write.payload), sort_keys=True, default=str)
+    body = json.dumps(payload, sort_keys=True, default=str)
     text = f"{entity.installation}|{entity.pair_id}|{entity.name}|{write.side}|{write.action}|{target}|{version}|{body}"
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
@@ -307,8 +358,24 @@ def _batch(entity: EntityBinding, shape: Sequence[tuple[Side, str]]) -> int:
     return max(1, min(sizes))
 
 
-def _chunks(plans: list[Plan], size: int) -> list[list[Plan]]:
-    return [plans[n : n + size] for n in range(0, len(plans), size)]
+def _chunks(entity: EntityBinding, plans: Iterable[Plan]) -> Iterator[list[Plan]]:
+    """Batches of plans with the same shape of writes, each as soon as it is full; empty ones while none is.
+
+    Plans may be made as they are asked for: the empty ones let the caller look after what runs meanwhile.
+    """
+    groups: dict[tuple[tuple[Side, str], ...], list[Plan]] = {}
+    sizes: dict[tuple[tuple[Side, str], ...], int] = {(): _QUIET}
+    for n, one in enumerate(plans):
+        shape = tuple((w.side, w.action) for w in one.writes)
+        group = groups.setdefault(shape, [])
+        group.append(one)
+        if shape not in sizes:
+            sizes[shape] = _batch(entity, shape)
+        if len(group) >= sizes[shape]:
+            yield groups.pop(shape)
+        elif n % _TURN == _TURN - 1:
+            yield []
+    yield from groups.values()
 
 
 def _check_guard(entity: EntityBinding, plans: Sequence[Plan], written: int) -> None:

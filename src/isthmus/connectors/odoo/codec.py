@@ -82,7 +82,7 @@ def ids(field: OdooField, value: Any) -> list[int]:
 
 def moment(text: Any) -> datetime:
     """Odoo's naive UTC text as an aware instant."""
-    return datetime.strptime(str(text)[:19], MOMENT).replace(tzinfo=UTC)
+    return datetime.fromisoformat(str(text)[:19]).replace(tzinfo=UTC)
 
 
 def told(at: datetime) -> str:

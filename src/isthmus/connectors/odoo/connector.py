@@ -88,7 +88,7 @@ class OdooConnector(Connector):
             batch_create=500,
             batch_update=200,
             batch_read=PAGE,
-            parallel=max(1, min(2, self._concurrency.limit)),
+            parallel=min(3, self._concurrency.limit + 1),  # one more than are answered: it is made ready meanwhile
             ceiling_seconds=self.settings.request_ceiling,
             external_key_max=100,
         )

@@ -17,12 +17,16 @@ MODULE = "__isthmus__"
 _DATA = "ir.model.data"
 _FEW = 25
 _WINDOW = 2000
+_SPECIAL = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def external_id(key: str) -> str:
     """The External ID of an external key; characters that Odoo gives a meaning are escaped as `=XX`."""
-    escaped = "".join(c if re.match(r"[A-Za-z0-9_-]", c) else "".join(f"={b:02X}" for b in c.encode()) for c in key)
-    return f"{MODULE}.{escaped}"
+    return f"{MODULE}.{_SPECIAL.sub(_escaped, key)}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(f"={b:02X}" for b in found[0].encode())
 
 
 def external_key(xid: object) -> str | None:

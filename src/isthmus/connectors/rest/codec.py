@@ -44,6 +44,7 @@ class EntityCodec:
         self.spec = spec
         self._system = system
         self.fields: Mapping[str, FieldSpec] = {**spec.fields, **(extra or {})}
+        self._writers: dict[str, tuple[FieldSpec, tuple[str, ...]]] = {}
         self._readers: dict[tuple[str, ...], list[tuple[str, str, tuple[str, ...], Decode]]] = {}
         self._key = self.wire(spec.key)
         self._version = self.wire(spec.version) if spec.version else None
@@ -126,8 +127,10 @@ class EntityCodec:
         """
         out: dict[str, Any] = {}
         for path, value in values.items():
-            spec = self._writable(path, doing)
-            parts = self._wire_parts(path)
+            known = self._writers.get(path)
+            if known is None:
+                known = self._writers[path] = (self._writable(path, doing), self._wire_parts(path))
+            spec, parts = known
             holder = out
             source: Any = below
             for part in parts[:-1]:
@@ -264,8 +267,8 @@ def _object(value: Mapping[str, Any], inner: Sequence[tuple[str, str, Decode]]) 
 
 
 def _written(spec: FieldSpec, value: Any) -> Any:
-    if value is None:
-        return None
+    if value is None or (type(value) is str and not spec.wire_choices):
+        return value
     if spec.wire_choices:
         return spec.wire_choices.get(str(value), value)
     if spec.fields and isinstance(value, Mapping):
