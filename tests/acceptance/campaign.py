@@ -92,6 +92,7 @@ class Campaign:
         self.verdicts: list[tuple[str, Verdict]] = []
         self.extra: dict[str, Any] = {}
         self._ops: list[str] = []
+        self._rate = 0.0
         self._mended: list[Any] = []
         self._told: set[str] = set()
 
@@ -200,7 +201,7 @@ class Campaign:
             self.paused(conflicts * (turn + 1) // turns - conflicts * turn // turns, turn)
             self.check(f"conflicts {turn + 1}")
         self.faults(0)
-        self.product.command("sweep", PAIR, fine=(0, 3), tries=8)
+        self.sweep()
         self.check("end")
         if self.options.checks:
             self.extra |= work.checks(self)
@@ -272,8 +273,16 @@ class Campaign:
 
     # -- judging -----------------------------------------------------------------------------------------------
 
+    def sweep(self) -> None:
+        """A person's Sweep. A command ends at the first trouble and is given again, so it is spared the faults."""
+        rate = self._rate
+        self.faults(0)
+        self.product.command("sweep", PAIR, fine=(0, 3), tries=3)
+        self.faults(rate)
+
     def faults(self, rate: float) -> None:
         """Turn the faults of both proxies."""
+        self._rate = rate
         for proxy in (self.systems.left, self.systems.right):
             if rate:
                 proxy.plan(rate, delay_seconds=0.6, spare=r"^POST /oauth/|/version|/sandbox/")
@@ -290,7 +299,7 @@ class Campaign:
         """Wait until nothing moves, then have the oracle judge everything; deletions need a Sweep without hooks."""
         seconds = self.quiet()
         if self.driver.done["merges"] or self.driver.done["deletes"]:
-            self.product.command("sweep", PAIR, fine=(0, 3), tries=8)
+            self.sweep()
             seconds += self.quiet()
         seen = self.oracle.look()
         verdict = self.oracle.judge(seen, self.driver.expected(), self.driver.holds, self.driver.by_key)
