@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.errors import OutcomeUnknown
-from isthmus.sdk.connector import Outcome, Record, Scope, Selection, Stale, Traits, Unsure
+from isthmus.sdk.connector import Outcome, Record, Scope, Selection, Stale, Traits, Unsure, Written
 from isthmus.testing.memory import MemoryConnector, MemorySystem
 
 
@@ -16,7 +16,8 @@ class RoughConnector(MemoryConnector):
 
     `hidden` keys are there but not shown to us; `half` is the share of batches of which only a part is answered,
     `late` the share of calls that are put off until `land` is called, `stale` the share of updates told to have come
-    too late for no reason; `step` is called at every turn.
+    too late for no reason. Without `adopts` a create that comes twice makes two records. `step` is called at every
+    turn.
     """
 
     def __init__(self, system: MemorySystem, *, traits: Traits | None = None) -> None:
@@ -26,6 +27,7 @@ class RoughConnector(MemoryConnector):
         self.late = 0.0
         self.stale = 0.0
         self.reads_always = False
+        self.adopts = True
         self.step = lambda doing: None
         self._waiting: list[tuple[str, Any, Any]] = []
 
@@ -53,6 +55,14 @@ class RoughConnector(MemoryConnector):
             outcomes = [doubt if self.system.rng.random() < 0.5 else outcome for outcome in outcomes]
         self.step(f"after writing {entity}")
         return outcomes
+
+    def _create(self, entity: str, item: Any) -> Outcome:
+        if self.adopts:
+            return super()._create(entity, item)
+        key = self.system.put(entity, item.values, external_key=item.external_key)
+        self.system.writes += 1
+        row = self.system.rows[entity][key]
+        return Written(key=key, version=str(row.version), changed_at=row.changed_at, created_at=row.created_at)
 
     async def _reach(self, doing: str) -> None:
         if not self.reads_always:

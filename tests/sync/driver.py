@@ -57,6 +57,8 @@ class Driver:
         self.deadly = 0.0
         for connector in self.world.connectors.values():
             connector.step = self._step
+            connector.adopts = False
+            connector.change_traits(ceiling_seconds=30.0)
         self._run = db.run
         db.run = self._mortal_run  # type: ignore[method-assign]
 
@@ -182,7 +184,7 @@ class Driver:
             rough = on and self.rng.random() < 0.7
             connector.system.faults = Faults(lost_answer=0.2, unavailable=0.15) if rough else Faults()
             connector.half = 0.3 if rough else 0.0
-            connector.late = 0.15 if rough else 0.0
+            connector.late = 0.25 if rough else 0.0
             connector.stale = 0.1 if rough else 0.0
         self.deadly = 0.04 if on and self.rng.random() < 0.5 else 0.0
 
@@ -192,12 +194,14 @@ class Driver:
             await lane.drain(self.world.entity, epoch=lease.epoch, fence=lease.fence, change_set=lambda conn: 1)
         except Died as death:
             self.told.append(f"died {death}")
+            await asyncio.sleep(0.02)  # what was on its way still arrives
         except LeaseLost:
             self.told.append("taken over")
 
     async def load(self, lease: Lease) -> None:
         context = Context(fence=lease.fence, epoch=lease.epoch, change_set_id=1, why={"source": "load"})
         loader = self.world.loader
+        self.clear()
         try:
             await loader.settle_unknown(self.world.entity, context)
             _, plans = await loader.look(self.world.entity, lambda *_: None)
@@ -208,12 +212,18 @@ class Driver:
     async def runner(self, work: Callable[[Lease], Any]) -> None:
         """A runner takes the lane over, sometimes while the one before is still at it."""
         first = asyncio.create_task(self.lane(await self._run(take, "lane:1:customer")))
-        if self.rng.random() < 0.6:
+        if work == self.lane and self.rng.random() < 0.6:
             await asyncio.sleep(self.rng.random() * 0.03)
         else:
             await first
         await work(await self._run(take, "lane:1:customer"))
         await first
+
+    def clear(self) -> None:
+        """Whatever was under way has arrived."""
+        for connector in self.world.connectors.values():
+            connector.land()
+        self.hasten()
 
     def hasten(self) -> None:
         """Everything is due now; what was never answered and cannot land any more has had its time."""

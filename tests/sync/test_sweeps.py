@@ -103,11 +103,14 @@ async def test_what_a_load_could_not_write_is_looked_at_again(world: World) -> N
 async def test_a_load_waits_for_what_may_still_land(world: World) -> None:
     world.put_left(name="Acme")
     world.connectors["right"].late = 1.0
+    world.connectors["right"].adopts = False
+    world.connectors["right"].change_traits(ceiling_seconds=5.0)
     await world.notice()
     await world.drain_once()
     world.connectors["right"].late = 0.0
-    world.land_later("right", 0.2)
+    world.land_later("right", 0.5)
     await world.load()
+    world.connectors["right"].land()
     await world.settle()
     assert world.names("left") == world.names("right") == ["Acme"]
     assert len(world.right.rows["account"]) == 1
