@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,7 +126,20 @@ async def to_odoo(bng: Bng, odoo: Odoo, *, batch: int, callers: int, most: int =
         return done
 
 
-async def to_bng(odoo: Odoo, bng: Bng, *, batch: int, callers: int, most: int = 10**9) -> int:
+class Pace:
+    """At most so many calls a second, after a burst: what BNG's contract allows a client."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._every, self._ahead, self._next = 1 / per_second, burst / per_second, time.monotonic()
+
+    async def turn(self) -> None:
+        """Wait until the next call may be made."""
+        now = time.monotonic()
+        self._next = max(self._next, now - self._ahead) + self._every
+        await asyncio.sleep(self._next - now)
+
+
+async def to_bng(odoo: Odoo, bng: Bng, *, batch: int, callers: int, most: int = 10**9, pace: Pace | None = None) -> int:
     """Copy Odoo's contacts into a BNG that has none; returns how many."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600)) as http:
         call = odoo.call
@@ -144,6 +158,8 @@ async def to_bng(odoo: Odoo, bng: Bng, *, batch: int, callers: int, most: int = 
             nonlocal done
             while (items := await queue.get()) is not None:
                 body = json.dumps({"Items": items}).encode()
+                if pace is not None:
+                    await pace.turn()
                 async with http.post(
                     f"{bng.url}/api/v1/customers/batch",
                     data=body,

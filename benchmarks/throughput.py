@@ -106,28 +106,42 @@ def load_odoo(given: argparse.Namespace) -> dict[str, Any]:
     return figures(given, reference, mine) | {"reference_batch": batch, "reference_callers": callers, "tried": tried}
 
 
+CALLS, BURST = 5, 10
+"""Calls a second that BNG's contract allows a client, and how many at once after a pause."""
+
+
 def load_bng(given: argparse.Namespace) -> dict[str, Any]:
-    """Odoo contacts into BNG."""
-    reference: list[float] = []
-    mine: list[float] = []
+    """Odoo contacts into a BNG that allows what its contract says; and into one without any limit."""
     with odoo_database("bench_source") as odoo:
         with bng_sandbox() as (bng, admin_key):
             switch(bng, admin_key, "seed", {"entity": "customer", "records": customers(given.records)})
             asyncio.run(handwritten.to_odoo(bng, odoo, batch=500, callers=2))
-        for _ in range(given.runs):
-            with bng_sandbox() as (bng, admin_key):
-                started = time.perf_counter()
-                asyncio.run(handwritten.to_bng(odoo, bng, batch=100, callers=2))
-                reference.append(time.perf_counter() - started)
-                wanted = [row for row in in_bng(bng, admin_key) if "@company" in row]
-            with bng_sandbox() as (bng, admin_key), between(odoo, bng) as home:
-                seconds, done = load(home)
-                mine.append(seconds)
-                found = [row for row in in_bng(bng, admin_key) if "@company" in row]
-            assert len(wanted) == given.records, f"the reference wrote {len(wanted)}"
-            assert found == wanted, (
-                f"they differ: {done} {next(p for p in zip(found, wanted, strict=False) if p[0] != p[1])}"
-            )
+        told = _load_bng(given, odoo, paced=True)
+        told["without_limit"] = _load_bng(given, odoo, paced=False)
+    return told
+
+
+def _load_bng(given: argparse.Namespace, odoo: Odoo, *, paced: bool) -> dict[str, Any]:
+    limits = {"rate_per_second": CALLS, "rate_burst": BURST} if paced else {}
+    reference: list[float] = []
+    mine: list[float] = []
+    for _ in range(given.runs):
+        with bng_sandbox() as (bng, admin_key):
+            switch(bng, admin_key, "settings", limits, "PUT")
+            started = time.perf_counter()
+            pace = handwritten.Pace(CALLS, BURST) if paced else None
+            asyncio.run(handwritten.to_bng(odoo, bng, batch=100, callers=4, pace=pace))
+            reference.append(time.perf_counter() - started)
+            wanted = [row for row in in_bng(bng, admin_key) if "@company" in row]
+        with bng_sandbox() as (bng, admin_key), between(odoo, bng, paced=paced) as home:
+            switch(bng, admin_key, "settings", limits, "PUT")
+            seconds, done = load(home)
+            mine.append(seconds)
+            found = [row for row in in_bng(bng, admin_key) if "@company" in row]
+        assert len(wanted) == given.records, f"the reference wrote {len(wanted)}"
+        assert found == wanted, (
+            f"they differ: {done} {next(p for p in zip(found, wanted, strict=False) if p[0] != p[1])}"
+        )
     return figures(given, reference, mine)
 
 
