@@ -26,7 +26,7 @@ settings: {region: US, country: US, currency: USD}
 entities:
   customer:
     left: {mapping: acme-person, poll_seconds: 0.3}
-    right: {mapping: bng-customer, poll_seconds: 0.3}
+    right: {mapping: bng-customer, poll_seconds: 1}
 """
 MAPPING = """
 mapping: acme-person
@@ -72,7 +72,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 async def test_a_described_system_and_bng_are_kept_in_agreement(
     home: Path, tmp_path: Path, service: Service, acme: tuple[Acme, str], customers: bng.Running
 ) -> None:
