@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -93,10 +94,11 @@ class Assembler:
             name: (mapping_file(files, entity.left.mapping), mapping_file(files, entity.right.mapping))
             for name, entity in file.entities.items()
         }
-        known = {
-            "left": await schemas(connectors["left"][2], [left.system_entity for left, _ in mappings.values()]),
-            "right": await schemas(connectors["right"][2], [right.system_entity for _, right in mappings.values()]),
-        }
+        left, right = await asyncio.gather(
+            schemas(connectors["left"][2], [left.system_entity for left, _ in mappings.values()]),
+            schemas(connectors["right"][2], [right.system_entity for _, right in mappings.values()]),
+        )
+        known = {"left": left, "right": right}
         out = PairRuntime(
             id=int(pair.id),
             name=pair.name,

@@ -146,8 +146,10 @@ class Runtime:
             "left": (left.id, left.name, await self.connector(left)),
             "right": (right.id, right.name, await self.connector(right)),
         }
-        for side_row, (_, _, connector) in ((left, connectors["left"]), (right, connectors["right"])):
-            await check_fingerprint(self.db, side_row, connector)
+        await asyncio.gather(
+            check_fingerprint(self.db, left, connectors["left"][2]),
+            check_fingerprint(self.db, right, connectors["right"][2]),
+        )
         assembler = Assembler(
             installation=await self.installation(),
             lookups=_lookups(tables),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -98,7 +99,8 @@ class OdooConnector(Connector):
 
     async def describe(self, entities: Sequence[str] | None = None) -> Sequence[EntitySchema]:
         if entities is not None:
-            return [await self._fields.schema(name) for name in entities]
+            await self.wire.version()  # asked once, before all the others want to know it
+            return await asyncio.gather(*(self._fields.schema(name) for name in entities))
         found = []
         for name in SHOWN:
             try:

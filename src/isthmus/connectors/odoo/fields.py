@@ -148,19 +148,26 @@ class Fields:
     async def schema(self, name: str) -> EntitySchema:
         """The Entity as it is now, custom fields included, with the rights of this user."""
         model = await self.model(name, fresh=True)
-        rights = {right: await self.may(name, right) for right in ("create", "write", "unlink")}
+        label, create, write, unlink = await asyncio.gather(
+            self._label(name), self.may(name, "create"), self.may(name, "write"), self.may(name, "unlink")
+        )
+        return EntitySchema(
+            name=name,
+            label=label,
+            fields={one.name: one.described() for one in model.fields.values()},
+            can_create=create,
+            can_update=write,
+            can_delete=unlink,
+        )
+
+    async def _label(self, name: str) -> str:
+        if not await self.may("ir.model", "read"):
+            return name
         rows = await self._wire.call(
             "ir.model", "search_read", doing=f"asking for the name of {name}", reads=True,
             domain=[["model", "=", name]], fields=["name"], limit=1,
-        ) if await self.may("ir.model", "read") else []  # fmt: skip
-        return EntitySchema(
-            name=name,
-            label=rows[0]["name"] if rows else name,
-            fields={one.name: one.described() for one in model.fields.values()},
-            can_create=rights["create"],
-            can_update=rights["write"],
-            can_delete=rights["unlink"],
-        )
+        )  # fmt: skip
+        return str(rows[0]["name"]) if rows else name
 
     async def may(self, name: str, right: str) -> bool:
         """Whether this user has a right (read, create, write, unlink) on a model as a whole."""
