@@ -44,8 +44,9 @@ async def survey(db: Database, clock: Clock, entity: EntityBinding, progress: Pr
     Two full reads and a bulk match in memory: about 2 kB per record for the time of the survey.
     """
     read_at = clock.now()
+    readings: dict[Side, dict[str, ReadResult]] = {"left": {}, "right": {}}
     left, right = await asyncio.gather(
-        _everything(entity.left, entity, progress), _everything(entity.right, entity, progress)
+        *(_everything(entity.side(side), entity, readings[side], progress) for side in _SIDES)
     )
     records: dict[Side, dict[str, Record]] = {"left": left, "right": right}
     rows, reserved, released, chosen = await db.run(_stored, entity)
@@ -54,7 +55,9 @@ async def survey(db: Database, clock: Clock, entity: EntityBinding, progress: Pr
         missing = [k for link in links if (k := link.key(side)) and k not in records[side]]
         if missing:
             binding = entity.side(side)
-            records[side].update(await read_all(binding, ByKeys(missing), binding.mapping.paths))
+            more = await read_all(binding, ByKeys(missing), binding.mapping.paths)
+            records[side].update(more)
+            readings[side].update((key, binding.mapping.read(record.values)) for key, record in more.items())
     out = Survey(entity=entity, records={s: len(records[s]) for s in _SIDES})
     taken: dict[Side, set[str]] = {s: {k for link in links if (k := link.key(s))} for s in _SIDES}
     for link in links:
@@ -69,18 +72,22 @@ async def survey(db: Database, clock: Clock, entity: EntityBinding, progress: Pr
         else {}
         for s in _SIDES
     }
-    out.items.extend(_matched(entity, free, records, links, released, progress))
+    out.items.extend(_matched(entity, free, records, readings, links, released, progress))
     for item in out.items:
         item.left.read_at = item.right.read_at = read_at
     await Gatherer(db, clock).resolve(entity, out.items)
     return out
 
 
-async def _everything(side: SideBinding, entity: EntityBinding, progress: Progress) -> dict[str, Record]:
+async def _everything(
+    side: SideBinding, entity: EntityBinding, readings: dict[str, ReadResult], progress: Progress
+) -> dict[str, Record]:
+    """Every Record in scope; each page is mapped into `readings` while the system looks for the next one."""
     found: dict[str, Record] = {}
     paths = (*side.mapping.paths, EXTERNAL_KEY_PATH)
     async for page in side.connector.read(side.entity, Everything(), paths, side.scope):
         found.update((record.key, record) for record in page)
+        readings.update((record.key, side.mapping.read(record.values)) for record in page)
         progress(entity.name, f"reading {side.connection}", len(found), None)
     progress(entity.name, f"reading {side.connection}", len(found), len(found))
     return found
@@ -135,12 +142,12 @@ def _matched(
     entity: EntityBinding,
     free: Mapping[Side, Mapping[str, Record]],
     records: Mapping[Side, Mapping[str, Record]],
+    readings: Mapping[Side, Mapping[str, ReadResult]],
     links: Sequence[Link],
     released: Mapping[Side, Mapping[str, Released]],
     progress: Progress,
 ) -> list[Item]:
     """One Item per unlinked record, or per pair of records that surely belong together."""
-    readings = {s: {k: entity.side(s).mapping.read(r.values) for k, r in records[s].items()} for s in _SIDES}
     values = {s: {k: reading.values for k, reading in readings[s].items()} for s in _SIDES}
     index = {s: _Index(entity.canonical, values[s]) for s in _SIDES}
     paired: dict[Side, set[str]] = {"left": set(), "right": set()}
