@@ -46,7 +46,7 @@ def test_one_bad_row_rejects_all_and_every_bad_cell_is_named(odoo: RealOdoo) -> 
     fields = ["id", "name", "country_id/id", "type", "color", "category_id"]
     told = load(
         odoo, PARTNER, fields,
-        ["bad_1", "Good", "base.us", "contact", "1", ""],
+        ["bad_1", "Beside a bad row", "base.us", "contact", "1", ""],
         ["bad_2", "Bad", "base.zz", "foo", "x", "No Such Tag"],
     )  # fmt: skip
     assert told["ids"] is False
@@ -60,7 +60,7 @@ def test_one_bad_row_rejects_all_and_every_bad_cell_is_named(odoo: RealOdoo) -> 
     assert {(m["rows"]["from"], m["rows"]["to"], m["record"], m["type"]) for m in told["messages"]} == {
         (1, 1, 1, "error")
     }
-    assert odoo.call(PARTNER, "search_count", domain=[["name", "=", "Good"]]) == 0
+    assert odoo.call(PARTNER, "search_count", domain=[["name", "=", "Beside a bad row"]]) == 0
 
 
 def test_the_list_of_bad_rows_stops_at_eleven_messages(odoo: RealOdoo) -> None:

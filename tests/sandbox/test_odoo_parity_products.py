@@ -137,14 +137,14 @@ def test_archiving_the_last_variant_archives_the_template_and_back(odoo: RealOdo
 
 def test_names_are_kept_per_language(odoo: RealOdoo) -> None:
     (template,) = odoo.call(TEMPLATE, "create", vals_list=[{"name": "Chair"}])
-    odoo.call(TEMPLATE, "write", ids=[template], vals={"name": "Chaise"}, context={"lang": "fr_FR"})
+    odoo.call(TEMPLATE, "write", ids=[template], vals={"name": "Chaise pliante"}, context={"lang": "fr_FR"})
     odoo.call(TEMPLATE, "write", ids=[template], vals={"name": "Chair2"})
     terms, _ = odoo.call(TEMPLATE, "get_field_translations", ids=[template], field_name="name")
-    assert {term["lang"]: term["value"] for term in terms} == {"en_US": "Chair2", "fr_FR": "Chaise"}
-    assert one(odoo, TEMPLATE, template, "name", context={"lang": "fr_FR"})["name"] == "Chaise"
-    french = {"domain": [["name", "=", "Chaise"]], "context": {"lang": "fr_FR"}}
+    assert {term["lang"]: term["value"] for term in terms} == {"en_US": "Chair2", "fr_FR": "Chaise pliante"}
+    assert one(odoo, TEMPLATE, template, "name", context={"lang": "fr_FR"})["name"] == "Chaise pliante"
+    french = {"domain": [["name", "=", "Chaise pliante"]], "context": {"lang": "fr_FR"}}
     assert odoo.call(TEMPLATE, "search", **french) == [template]
-    assert odoo.call(TEMPLATE, "search", domain=[["name", "=", "Chaise"]]) == []
+    assert odoo.call(TEMPLATE, "search", domain=[["name", "=", "Chaise pliante"]]) == []
 
 
 def test_categories_are_named_by_their_path(odoo: RealOdoo) -> None:
