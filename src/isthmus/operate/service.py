@@ -93,9 +93,10 @@ def wake_everything(conn: Connection, runtime: Runtime) -> None:
 async def _poll_forever(runtime: Runtime, ending: asyncio.Event) -> None:
     """Ask for polls when they are due; the engine sees to it that each runs once, on one worker."""
     due: dict[tuple[int, str, str], float] = {}
+    read: Intervals = {}
     while not ending.is_set():
         try:
-            wanted = await runtime.db.run(_wanted)
+            wanted = await runtime.db.run(_wanted, read)
             now = runtime.clock.monotonic()
             for (pair_id, side, entity), seconds in wanted.items():
                 if due.get((pair_id, side, entity), 0.0) <= now:
@@ -112,25 +113,26 @@ def _ask(conn: Connection, runtime: Runtime, pair_id: int, side: str, entity: st
     runtime.engine.wake(conn, POLL_JOB, f"{pair_id}:{side}:{entity}", args)
 
 
-_POLLED: dict[tuple[int, int], dict[tuple[int, str, str], float | None]] = {}
+Intervals = dict[tuple[int, int], dict[tuple[int, str, str], float | None]]
+"""What pair files say of polling, by pair and version: it never changes, so it is read once."""
 
 
-def _wanted(conn: Connection) -> dict[tuple[int, str, str], float]:
+def _wanted(conn: Connection, read: Intervals) -> dict[tuple[int, str, str], float]:
     """Which side's Entities are to be polled, and how often: as the pair files say, else by whether webhooks stand."""
     out: dict[tuple[int, str, str], float] = {}
     for row in pairs.listing(conn):
         if row.state != "active":
             continue
         states = {side: hook_state(conn, getattr(row, f"{side}_id")) for side in ("left", "right")}
-        for (pair_id, side, entity), seconds in _asked(conn, row).items():
+        for (pair_id, side, entity), seconds in _asked(conn, row, read).items():
             usual = BACKUP_POLL_SECONDS if hooks_stand(states[side], entity) else POLL_SECONDS
             out[pair_id, side, entity] = seconds or usual
     return out
 
 
-def _asked(conn: Connection, row: Any) -> dict[tuple[int, str, str], float | None]:
+def _asked(conn: Connection, row: Any, read: Intervals) -> dict[tuple[int, str, str], float | None]:
     """The poll intervals of a pair's files, None where they say nothing; read again when the files change."""
-    kept = _POLLED.get((row.id, row.version))
+    kept = read.get((row.id, row.version))
     if kept is None:
         files = pairs.files(conn, row.id, row.version)
         kept = {}
@@ -140,5 +142,5 @@ def _asked(conn: Connection, row: Any) -> dict[tuple[int, str, str], float | Non
                 key = (int(row.id), side, mapping_file(files, settings.mapping).system_entity)
                 said = [s for s in (settings.poll_seconds, kept.get(key)) if s]
                 kept[key] = min(said, default=None)
-        _POLLED[row.id, row.version] = kept
+        read[row.id, row.version] = kept
     return kept
