@@ -14,14 +14,20 @@ def _on_write(change: Callable[[Any, dict[str, Any]], None]) -> None:
     """Have `change(mapping, raw values)` spoil what a Mapping is about to write."""
     from isthmus.mapping.compiled import CompiledMapping
 
-    original = CompiledMapping.write
+    original, making = CompiledMapping.write, CompiledMapping.create
 
     def write(self: Any, *given: Any, **more: Any) -> Any:
         result = original(self, *given, **more)
         change(self, result.values)
         return result
 
+    def create(self: Any, *given: Any, **more: Any) -> Any:
+        result, arriving = making(self, *given, **more)
+        change(self, result.values)
+        return result, arriving
+
     CompiledMapping.write = write  # type: ignore[method-assign]
+    CompiledMapping.create = create  # type: ignore[method-assign]
 
 
 def phone_dropped() -> None:
