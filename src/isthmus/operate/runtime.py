@@ -189,7 +189,9 @@ class Runtime:
     async def _drain(self, args: dict[str, Any]) -> None:
         """Drain one lane; re-arms itself for what is due later, halts the pair for what needs a person."""
         pair_id, entity = int(args["pair"]), str(args["entity"])
-        lease = await self.db.run(take, f"lane:{pair_id}:{entity}")
+        lease = await self.db.run(take_lane, pair_id, entity)
+        if lease is None:
+            return
         fresh = self._fresh.setdefault((pair_id, entity), asyncio.Event())
         try:
             while True:
@@ -280,6 +282,15 @@ class Runtime:
             _LOG.info("%s; it is polled again at the next turn", error)
         except Halt as error:
             await self.halt(pair_id, error)
+
+
+def take_lane(conn: Connection, pair_id: int, entity: str) -> Lease | None:
+    """The lease of a lane, or None while its pair is not active: then it belongs to a load or an undo, or to nobody.
+
+    The pair's row stays as it is until this is committed, so that nobody who has the pair to himself is fenced off.
+    """
+    state = conn.execute(text("select state from pair where id = :id for share"), {"id": pair_id}).scalar()
+    return take(conn, f"lane:{pair_id}:{entity}") if state == "active" else None
 
 
 def installation_id(conn: Connection) -> str:
