@@ -302,13 +302,19 @@ class Driver:
 
     def conflicts(self, count: int) -> None:
         """So many true conflicts on different records: of five, one to ask a person about, one the right side wins."""
-        for n, s in enumerate(self.untouched()[:count]):
+        pool = self.untouched()
+        for n in range(count):
+            s, names = self._open_to(pool, {0: "ask", 1: "right"}.get(n % 5, "left"))
+            pool.remove(s)
             self.touch(s)
-            names = self.fields(s)
-            asked = [name for name in names if (s.entity, name) in ASK]
-            right = [name for name in names if (s.entity, name) in RIGHT]
-            left = [name for name in names if name not in asked + right]
-            self.conflict(s, self.dice.choice((asked if n % 5 == 0 else right if n % 5 == 1 else left) or left))
+            self.conflict(s, self.dice.choice(names))
+
+    def _open_to(self, pool: Sequence[Subject], end: str) -> tuple[Subject, list[str]]:
+        """A record with fields whose conflicts end so, and those fields; any record when none has one."""
+        for s in pool:
+            if names := [name for name in self.fields(s) if _ends(s.entity, name) == end]:
+                return s, names
+        return pool[0], self.fields(pool[0])
 
     @staticmethod
     def forget_values(s: Subject) -> None:
@@ -327,3 +333,10 @@ class Driver:
     def edits(self) -> int:
         """How many edits were made, a conflict being two."""
         return sum(self.done.values()) + self.done["conflicts"]
+
+
+def _ends(entity: str, name: str) -> str:
+    """How a true conflict over a field ends: `ask`, or the side that wins."""
+    if (entity, name) in ASK:
+        return "ask"
+    return "right" if (entity, name) in RIGHT else "left"

@@ -90,6 +90,8 @@ def _first(run: Campaign) -> str:
 def main() -> int:
     """Hunt those named on the command line, or all; exit 0 when all are noticed and the clean run is not."""
     names = sys.argv[1:] or [CLEAN, *MUTANTS]
+    if unknown := [name for name in names if name not in (CLEAN, *MUTANTS)]:
+        sys.exit(f"no such mutant: {', '.join(unknown)}; there are {', '.join(MUTANTS)}")
     found = hunt(names, lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(found))
     return 0 if all(bool(said) is (name != CLEAN) for name, said in found.items()) else 1
