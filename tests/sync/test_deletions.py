@@ -106,3 +106,16 @@ async def test_a_copy_that_carries_our_external_key_is_held_by_a_load_as_by_the_
     assert world.rows("select key, kind from dead_letter where state = 'open'") == [(copy, "Ambiguous")]
     await world.settle()
     assert world.names("left") == ["Acme"]
+
+
+async def test_every_record_that_was_merged_into_one_survivor_waits_for_a_person(world: World) -> None:
+    for name in ("One", "Two", "Three"):
+        world.put_right(Name=name, Active=True)
+    await world.settle()
+    one, two, three = list(world.left.rows["partner"])
+    world.left.merge("partner", one, two)
+    world.left.merge("partner", two, three)
+    await world.settle()
+    held = world.rows("select key, error ->> 'answered' from dead_letter where state = 'open' order by key")
+    assert held == [(one, f"it was merged into {three}"), (two, f"it was merged into {three}")]
+    assert [row.values["Active"] for row in world.right.rows["account"].values()] == [True, True, True]

@@ -125,9 +125,8 @@ class Gatherer:
             if not wanted:
                 continue
             here = entity.side(side)
-            found = await read_all(here, ByExternalKeys(sorted(wanted)), (EXTERNAL_KEY_PATH,))
-            for record in found.values():
-                loser = wanted.get(record.external_key or "")
+            for external_key, record in (await by_external_keys(here, sorted(wanted), ())).items():
+                loser = wanted.get(external_key)
                 if loser is not None and record.key != loser.seen(side).key:
                     loser.survivor = (side, record.key)
 
@@ -264,6 +263,14 @@ async def read_all(
     found: dict[str, Record] = {}
     async for page in side.connector.read(side.entity, selection, paths, scope):
         found.update((record.key, record) for record in page)
+    return found
+
+
+async def by_external_keys(side: SideBinding, keys: Sequence[str], paths: Sequence[str]) -> dict[str, Record]:
+    """The Record that carries each external key: after a merge one Record carries several."""
+    found: dict[str, Record] = {}
+    async for page in side.connector.read(side.entity, ByExternalKeys(keys), (*paths, EXTERNAL_KEY_PATH)):
+        found.update((record.external_key, record) for record in page if record.external_key)
     return found
 
 

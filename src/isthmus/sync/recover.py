@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from isthmus.model.canonical import decode, encode
 from isthmus.model.clock import Clock
 from isthmus.model.policy import Side, other
-from isthmus.sdk.connector import ByExternalKeys, Record
+from isthmus.sdk.connector import Record
 from isthmus.store import auditlog, changes, intents, links
 from isthmus.store.database import Database
-from isthmus.sync.gather import EXTERNAL_KEY_PATH, Gatherer, link_of, read_all
+from isthmus.sync.gather import Gatherer, by_external_keys, link_of
 from isthmus.sync.merge import is_empty, same
 from isthmus.sync.pair import EntityBinding
 from isthmus.sync.settle import Fence
@@ -44,9 +44,7 @@ async def recover(db: Database, clock: Clock, entity: EntityBinding, rows: Seque
     for side in _SIDES:
         keys = [str(r.external_key) for r in rows if r.side == side and r.action == "create" and r.external_key]
         if keys:
-            paths = (*entity.side(side).mapping.paths, EXTERNAL_KEY_PATH)
-            records = await read_all(entity.side(side), ByExternalKeys(keys), paths)
-            found[side] = {r.external_key: r for r in records.values() if r.external_key}
+            found[side] = await by_external_keys(entity.side(side), keys, entity.side(side).mapping.paths)
     linked = await db.run(_links_of, entity, [int(r.link_id) for r in rows if r.action != "create" and r.link_id])
     await Gatherer(db, clock).read(entity, list(linked.values()))
 

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -48,6 +48,11 @@ class Row:
     changed_at: datetime
     created_at: datetime
     external_key: str | None = None
+    inherited: list[str] = field(default_factory=list)
+
+    def carries(self) -> list[str]:
+        """The external keys it is found by: its own, and those of records that were merged into it."""
+        return [*([self.external_key] if self.external_key else []), *self.inherited]
 
 
 @dataclass(slots=True)
@@ -99,6 +104,12 @@ class MemorySystem:
         del self.rows[entity][key]
         self.log.append((entity, key))
 
+    def merge(self, entity: str, loser: str, survivor: str) -> None:
+        """Merge two records as a user would: the survivor is found by the loser's external keys as well."""
+        self.rows[entity][survivor].inherited.extend(self.rows[entity][loser].carries())
+        self.remove(entity, loser)
+        self.log.append((entity, survivor))
+
 
 class MemoryConnector(Connector):
     """Speaks to a MemorySystem; every call may be lost or refused as its Faults say."""
@@ -129,7 +140,14 @@ class MemoryConnector(Connector):
         if isinstance(selection, ByKeys):
             rows = [r for r in rows if r.key in set(selection.keys)]
         elif isinstance(selection, ByExternalKeys):
-            rows = [r for r in rows if r.external_key in set(selection.keys)]
+            wanted = set(selection.keys)
+            yield [
+                replace(self._record(row, paths), external_key=key)
+                for row in rows
+                for key in row.carries()
+                if key in wanted
+            ]
+            return
         elif isinstance(selection, ByValues):
             rows = [r for r in rows if r.values.get(selection.path) in set(selection.values)]
         if scope:
@@ -177,9 +195,7 @@ class MemoryConnector(Connector):
     def _create(self, entity: str, item: Create) -> Outcome:
         if self._refuses(item.values):
             return Failed(error=InvalidRecord(f"creating {entity}", answered="refused value"))
-        taken = next(
-            (r for r in self.system.rows.get(entity, {}).values() if r.external_key == item.external_key), None
-        )
+        taken = next((r for r in self.system.rows.get(entity, {}).values() if item.external_key in r.carries()), None)
         if taken is not None:
             return Written(key=taken.key, version=str(taken.version), created=False)
         key = self.system.put(entity, item.values, external_key=item.external_key)
