@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from types import MappingProxyType
-from typing import Any
 
 from isthmus.errors import Misconfigured
 from isthmus.model.canonical import CanonicalEntity, CanonicalField, MatchKey
-from isthmus.model.policy import FieldPolicy, Rule
+from isthmus.model.describing import ASK, LEFT, LEFT_ONLY, NEWEST, RIGHT, RIGHT_ONLY
+from isthmus.model.describing import described as _field
+from isthmus.model.describing import entity_of as _entity
 from isthmus.model.schema import FieldType
-
-NEWEST = FieldPolicy(rule=Rule.NEWEST, otherwise=Rule.LEFT)
-"""People on both sides keep it up to date, so the later edit is right; where that cannot be told, the left side."""
-LEFT = FieldPolicy(rule=Rule.LEFT)
-"""The books are kept on the left side (usually Odoo)."""
-RIGHT = FieldPolicy(rule=Rule.RIGHT)
-"""Only the right side works with it."""
-LEFT_ONLY = FieldPolicy(rule=Rule.LEFT, strict=True)
-"""The left side owns it and the right side shows it: an edit made only there is put back."""
-RIGHT_ONLY = FieldPolicy(rule=Rule.RIGHT, strict=True)
-"""The right side owns it and the left side shows it: an edit made only there is put back."""
-ASK = FieldPolicy(rule=Rule.ASK)
-"""It identifies the record: two different edits mean a mistake that a person has to see."""
-
-
-def _field(name: str, kind: FieldType, label: str, help: str, policy: FieldPolicy, **more: Any) -> CanonicalField:
-    return CanonicalField(name=name, type=kind, label=label, help=help, policy=policy, **more)
-
-
-def _entity(name: str, label: str, fields: Iterable[CanonicalField], **more: Any) -> CanonicalEntity:
-    return CanonicalEntity(name=name, label=label, fields=MappingProxyType({f.name: f for f in fields}), **more)
 
 
 def _right_id() -> CanonicalField:
