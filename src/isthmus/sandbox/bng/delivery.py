@@ -13,10 +13,11 @@ from typing import Any
 
 import aiohttp
 
+from ..parts.database import stamp_text
 from .faults import Faults
 from .outbox import Delivery, Outbox
 from .settings import WebhookTimes
-from .store import Store, stamp_text
+from .store import Store
 from .subscriptions import Subscription, Subscriptions
 
 SIGNATURE_HEADER = "X-BNG-Signature"

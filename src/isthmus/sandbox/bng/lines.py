@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..parts.database import stamp_text
 from .errors import Problem
 from .schema import Catalogue, Doc, Entity, Field
-from .store import Store, stamp_text
+from .store import Store
 
 _STAMPS = ("Version", "CreatedAt", "UpdatedAt")
 

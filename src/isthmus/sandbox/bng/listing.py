@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 from multidict import MultiMapping
 
+from ..parts.database import micros
 from .errors import ApiError, bad_parameter
 from .schema import Entity
 from .settings import Switches
-from .store import Store, column, column_value, micros
+from .store import Store, column, column_value
 from .values import encode, parse_instant
 
 MOST_ROWS = 200

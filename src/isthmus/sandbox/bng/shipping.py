@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..parts.database import stamp_text
 from .errors import Problem, invalid
 from .gate import guarded
 from .http import answer_raw, answer_written, read_json
@@ -15,7 +16,6 @@ from .idempotency import Answer
 from .listing import body
 from .schema import Doc, Entity
 from .service import Sandbox
-from .store import stamp_text
 from .tokens import Grant
 from .validation import checker
 from .values import encode, fixed, number

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
+from ..parts.database import Database
 from .schema import Catalogue, Doc, Entity, Field
 from .values import decode, encode
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TABLES = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS merged (entity TEXT, loser TEXT, survivor TEXT NOT NULL, PRIMARY KEY (entity, loser));
 CREATE TABLE IF NOT EXISTS fulfillment (id TEXT PRIMARY KEY, sales_order TEXT NOT NULL, doc TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS fulfillment_order ON fulfillment (sales_order);
@@ -31,16 +26,6 @@ _LAYOUT = "2:"
 """Grows when the tables beside the entities' own change."""
 
 
-def micros(moment: datetime) -> int:
-    """An aware instant as microseconds since 1970."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def stamp_text(stamp: int) -> str:
-    """A stamp as it stands in records: RFC 3339 UTC with six places."""
-    return (_EPOCH + timedelta(microseconds=stamp)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def column(name: str) -> str:
     """The column that a filter looks at."""
     return "external_id" if name == "ExternalID" else f'"f_{name}"'
@@ -51,39 +36,17 @@ def column_value(field: Field, value: Any) -> Any:
     return value.lower() if field.fold and isinstance(value, str) else value
 
 
-def _opened(path: Path | None) -> sqlite3.Connection:
-    """The database, closed to other processes; ValueError says why it cannot be used."""
-    try:
-        db = sqlite3.connect(":memory:" if path is None else str(path), timeout=0.2, isolation_level=None)
-        for setting in (
-            "locking_mode = EXCLUSIVE",  # a second sandbox on the same file would give out the same stamps
-            "journal_mode = WAL",
-            "synchronous = NORMAL",
-            "cache_size = -65536",
-        ):
-            db.execute(f"PRAGMA {setting}")
-    except sqlite3.Error as error:
-        raise ValueError(f"opening {path}: {error}; name a file that no other sandbox uses") from error
-    return db
-
-
-class Store:
-    """One SQLite database: a file in WAL mode, or memory when no path is given.
-
-    A committed transaction survives the death of the process; a power cut may cost the last moments, because WAL
-    is not flushed to the disk on every commit. Not safe for use from several threads: the server has one.
-    """
+class Store(Database):
+    """The records of the stand-in, in one table per entity."""
 
     def __init__(self, known: Catalogue, path: Path | None, now: Callable[[], datetime]) -> None:
+        super().__init__(path, now)
         self.catalogue = known
-        self._now = now
-        self.db = _opened(path)
         self.db.executescript(_TABLES)
-        self._check_layout(path)
+        self.keep_layout(self._layout())
         self._inserts: dict[str, str] = {}
         self._updates: dict[str, str] = {}
         self._filters: dict[str, tuple[Field, ...]] = {}
-        self._after: list[Callable[[], None]] = []
         for entity in known.roots:
             self._prepare(entity)
         self._last = max(self._newest(entity) for entity in known.roots)
@@ -108,13 +71,8 @@ class Store:
         sets = ", ".join(f"{name} = ?" for name in columns)
         self._updates[entity.name] = f"UPDATE {entity.name} SET {sets} WHERE id = ?"
 
-    def _check_layout(self, path: Path | None) -> None:
-        """A file made from another description of the entities would fail later and less clearly."""
-        layout = _LAYOUT + ";".join(f"{e.name}:{','.join(f.name for f in e.columns)}" for e in self.catalogue.roots)
-        found = self.meta("layout")
-        if found is not None and found != layout:
-            raise ValueError(f"opening {path}: another version of the sandbox made it; delete it or name another file")
-        self.set_meta("layout", layout)
+    def _layout(self) -> str:
+        return _LAYOUT + ";".join(f"{e.name}:{','.join(f.name for f in e.columns)}" for e in self.catalogue.roots)
 
     def _index(self, table: str, name: str, columns: str, unique: str) -> None:
         self.db.execute(f"CREATE {unique} INDEX IF NOT EXISTS {table}_{name} ON {table} ({columns})")
@@ -122,55 +80,6 @@ class Store:
     def _newest(self, entity: Entity) -> int:
         (newest,) = self.db.execute(f"SELECT max(updated) FROM {entity.name}").fetchone()
         return int(newest or 0)
-
-    def close(self) -> None:
-        """Close the database."""
-        self.db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing; what `after_commit` collected runs once it is durable. Inside another one: part of it."""
-        if self.db.in_transaction:
-            yield
-            return
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.db.execute("COMMIT")
-        except BaseException:
-            self._after.clear()
-            self.db.execute("ROLLBACK")
-            raise
-        waiting, self._after = self._after, []
-        for action in waiting:
-            action()
-
-    def after_commit(self, action: Callable[[], None]) -> None:
-        """Run `action` when the transaction that is open has been committed."""
-        self._after.append(action)
-
-    def stamp(self) -> int:
-        """The next moment in microseconds: strictly later than every one given before."""
-        self._last = max(micros(self._now()), self._last + 1)
-        return self._last
-
-    def new_id(self) -> str:
-        """A UUID that begins with the time, so that new rows stand together in the index."""
-        millis = micros(self._now()) // 1000
-        random = int.from_bytes(os.urandom(10), "big")
-        value = (
-            (millis & (1 << 48) - 1) << 80 | 7 << 76 | (random >> 68 & 0xFFF) << 64 | 2 << 62 | random & (1 << 62) - 1
-        )
-        return str(UUID(int=value))
-
-    def meta(self, name: str) -> str | None:
-        """One of the store's own notes."""
-        found = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return str(found[0]) if found else None
-
-    def set_meta(self, name: str, value: str) -> None:
-        """Keep a note."""
-        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def raw(self, entity: str, key: str) -> bytes | None:
         """A record as JSON."""

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ..parts.database import stamp_text
 from .errors import Problem, invalid, not_found
 from .schema import catalogue
-from .store import Store, stamp_text
+from .store import Store
 
 TABLES = "CREATE TABLE IF NOT EXISTS subscription (id TEXT PRIMARY KEY, client TEXT NOT NULL, doc TEXT NOT NULL);"
 

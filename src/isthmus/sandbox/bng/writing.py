@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from ..parts.database import stamp_text
 from . import lines
 from .derived import derive, effects
 from .errors import ApiError, Problem, duplicate, invalid, not_found, version_conflict
@@ -14,7 +15,7 @@ from .lines import settle, stamp_lines
 from .rules import Rules
 from .schema import Catalogue, Doc, Entity
 from .settings import Switches
-from .store import Store, column_value, stamp_text
+from .store import Store, column_value
 from .validation import checker
 
 Origin = Literal["api", "people"]

@@ -1,0 +1,1 @@
+"""What every stand-in needs: a durable store, faults, webhooks that are sent again, a start from the shell."""
