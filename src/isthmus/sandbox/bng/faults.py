@@ -1,23 +1,19 @@
-"""Fault switches: what is to go wrong, how often, and how often it did."""
+"""What can go wrong in BNG on purpose: the kinds of its fault switches."""
 
 from __future__ import annotations
 
-import random
-from collections import Counter
-from typing import Any, Literal, get_args
+from typing import Literal
 
-import msgspec
+from isthmus.sandbox.parts import faults
 
 HttpKind = Literal["drop_after_commit", "reset", "delay", "status", "throttle", "truncate", "html", "expire_token"]
 WebhookKind = Literal["webhook_duplicate", "webhook_reorder", "webhook_late", "webhook_lose"]
 Kind = Literal[HttpKind, WebhookKind]
-WEBHOOK_KINDS = frozenset(get_args(WebhookKind))
 
 
-class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One switch: it fires with probability `rate`, or on the `next` so many that match; both: whichever says so.
+class Fault(faults.Fault, forbid_unknown_fields=True, kw_only=True):
+    """One switch of BNG; when it fires is told by `rate`, `next`, `match` and `method`.
 
-    `match` is a part of the path (for webhooks: of the event type) and `method` an HTTP method; unset: all.
     `drop_after_commit` does the work, then cuts the connection; `reset` cuts it before. `delay` waits `seconds` before
     the work, or with `after` before answering. `status` answers `status` without doing the work (`after`: having done
     it), `throttle` 429 with `retry_after` or, when that is null, without. `truncate` sends half of the answer. `html`
@@ -26,74 +22,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """
 
     kind: Kind
-    rate: float = 0.0
-    next: int = 0
-    match: str = ""
-    method: str | None = None
-    status: int = 503
-    seconds: float = 1.0
-    retry_after: float | None = None
-    after: bool = False
-    id: int = 0
-    seen: int = 0
-    fired: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rate <= 1:
-            raise ValueError(f"rate must be between 0 and 1, not {self.rate}")
-        if self.rate == 0 and self.next < 1:
-            raise ValueError("rate or next must say when the fault fires")
 
 
-class Faults:
-    """The switches that are on. The dice are seeded: the same requests meet the same faults."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._last = 0
-        self.clear()
-
-    def clear(self) -> None:
-        """Switch everything off, forget the counts, put the dice back."""
-        self.switches: dict[int, Fault] = {}
-        self.counts: Counter[str] = Counter()
-        self._dice = random.Random(self._seed)
-
-    def add(self, fault: Fault) -> Fault:
-        """Switch a fault on."""
-        self._last += 1
-        fault.id = self._last
-        self.switches[fault.id] = fault
-        return fault
-
-    def remove(self, key: int) -> bool:
-        """Switch a fault off; its count stays."""
-        return self.switches.pop(key, None) is not None
-
-    def told(self) -> dict[str, Any]:
-        """Switches and counts as JSON values."""
-        return {"faults": [msgspec.to_builtins(f) for f in self.switches.values()], "fired": dict(self.counts)}
-
-    def on_request(self, path: str, method: str) -> Fault | None:
-        """The fault that this request meets."""
-        return self._meet(path, method, webhooks=False) if self.switches else None
-
-    def on_webhook(self, event_type: str) -> Fault | None:
-        """The fault that this delivery meets."""
-        return self._meet(event_type, None, webhooks=True) if self.switches else None
-
-    def _meet(self, name: str, method: str | None, *, webhooks: bool) -> Fault | None:
-        for fault in self.switches.values():
-            if (fault.kind in WEBHOOK_KINDS) is not webhooks or fault.match not in name:
-                continue
-            if fault.method is not None and fault.method != method:
-                continue
-            fault.seen += 1
-            if fault.next > 0:
-                fault.next -= 1
-            elif not self._dice.random() < fault.rate:
-                continue
-            fault.fired += 1
-            self.counts[fault.kind] += 1
-            return fault
-        return None
+class Faults(faults.Faults[Fault]):
+    """The switches of one BNG."""

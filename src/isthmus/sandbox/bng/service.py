@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from .delivery import Dispatcher
+from ..parts.delivery import Dispatcher
+from .delivery import address
 from .faults import Faults
 from .idempotency import Idempotency
 from .limits import RateLimit
@@ -36,7 +37,9 @@ class Sandbox:
         self.tokens = Tokens(self.store)
         self.limit = RateLimit(self.switches)
         self.faults = Faults(settings.random_seed)
-        self.dispatcher = Dispatcher(self.store, self.outbox, self.subscriptions, self.faults, settings.webhooks)
+        self.dispatcher = Dispatcher(
+            self.store, self.outbox, address(self.subscriptions), self.faults, settings.webhooks
+        )
         self.calls: Counter[str] = Counter()
         client = Client(settings.client_id, self.catalogue.scopes, settings.redirect_uris)
         self.tokens.register(client, settings.client_secret)

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from ..parts.delivery import WebhookTimes
+
 
 def utc_now() -> datetime:
     """This moment as an aware UTC instant."""
@@ -38,20 +40,6 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     auto_approve: bool = False
     closed_through: date | None = None
     latency_ms: float = 0.0
-
-
-class WebhookTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """How deliveries are timed: the n-th retry waits `first_retry * 2**(n-1)` s, at most `longest_retry`, jittered.
-
-    After `attempts` tries a delivery is kept as failed. `rotation` is how long a replaced secret still signs.
-    """
-
-    timeout: float = 10.0
-    first_retry: float = 1.0
-    longest_retry: float = 300.0
-    attempts: int = 12
-    parallel: int = 16
-    rotation: float = 86400.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

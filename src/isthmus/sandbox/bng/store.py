@@ -22,7 +22,7 @@ CREATE INDEX IF NOT EXISTS application_invoice ON application (invoice);
 """
 
 
-_LAYOUT = "2:"
+_LAYOUT = "3:"
 """Grows when the tables beside the entities' own change."""
 
 
