@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from ..parts.spoiling import spoil
 from .errors import ApiError
 from .faults import Fault
 from .http import EXTRA_HEADERS, answer_error, bearer, begin
@@ -21,7 +22,6 @@ ApiHandler = Callable[[Sandbox, web.Request, Grant], Awaitable[web.Response]]
 SPOILED = ("/api/", "/oauth/token")
 """The paths that fault switches act on."""
 
-_PAGE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1><p>nginx</p></body></html>"
 _log = logging.getLogger(__name__)
 
 
@@ -72,54 +72,16 @@ def _of_aiohttp(request: web.Request, error: web.HTTPException) -> ApiError:
 
 
 async def _spoiled(sandbox: Sandbox, fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
-    if fault.kind == "reset":
-        return _cut(request)
-    if fault.kind == "throttle":
-        headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
-        return answer_error(request, ApiError(429, "RateLimited", "Too many requests.", headers=headers))
-    if fault.kind == "expire_token":
-        if token := bearer(request):
-            sandbox.tokens.revoke(token)
-        return await _told(request, handler)
-    if fault.kind == "delay" and not fault.after:
-        await asyncio.sleep(fault.seconds)
-    if fault.kind in ("status", "html") and not fault.after:
-        return _in_place(fault, request)
-    response = await _told(request, handler)
-    if fault.kind == "delay" and fault.after:
-        await asyncio.sleep(fault.seconds)
-    elif fault.kind == "drop_after_commit":
-        return _cut(request)
-    elif fault.kind == "truncate" and isinstance(response, web.Response):
-        return await _halved(request, response)
-    elif fault.kind in ("status", "html"):
-        return _in_place(fault, request)
-    return response
+    if fault.kind == "expire_token" and (token := bearer(request)):
+        sandbox.tokens.revoke(token)
 
+    def refuse(status: int, retry_after: float | None) -> web.Response:
+        headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
+        if status == 429:
+            return answer_error(request, ApiError(429, "RateLimited", "Too many requests.", headers=headers))
+        return answer_error(request, ApiError(status, "Unavailable", "BNG cannot answer right now."))
 
-def _in_place(fault: Fault, request: web.Request) -> web.Response:
-    if fault.kind == "html":
-        page = _PAGE.format(f"{fault.status} Bad Gateway" if fault.status >= 500 else "Sign in")
-        return web.Response(text=page, status=fault.status, content_type="text/html")
-    return answer_error(request, ApiError(fault.status, "Unavailable", "BNG cannot answer right now."))
-
-
-def _cut(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
-
-
-async def _halved(request: web.Request, whole: web.Response) -> web.StreamResponse:
-    body = whole.body if isinstance(whole.body, bytes) else b""
-    half = web.StreamResponse(status=whole.status, headers=whole.headers)
-    half.content_length = len(body)
-    half.force_close()
-    await half.prepare(request)
-    await half.write(body[: len(body) // 2])
-    if request.transport is not None:
-        request.transport.close()
-    return half
+    return await spoil(fault, request, lambda: _told(request, handler), refuse)
 
 
 def guarded(sandbox: Sandbox, scope: str | None, handler: ApiHandler) -> Handler:
