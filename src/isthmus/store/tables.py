@@ -7,14 +7,11 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
-    DateTime,
     Double,
     ForeignKey,
-    Identity,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Numeric,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -23,31 +20,12 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _id() -> Column[int]:
-    return Column("id", BigInteger, Identity(always=False), primary_key=True)
-
-
-def _at(name: str, *, nullable: bool = False, default: bool = True) -> Column[object]:
-    server_default = text("now()") if default and not nullable else None
-    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=server_default)
-
-
-def _json(name: str, *, nullable: bool = True) -> Column[object]:
-    return Column(name, JSONB, nullable=nullable, server_default=None if nullable else text("'{}'::jsonb"))
-
+from isthmus.store import flowtables as flowtables
+from isthmus.store.columns import at as _at
+from isthmus.store.columns import id_column as _id
+from isthmus.store.columns import json as _json
+from isthmus.store.columns import metadata as metadata
 
 setting = Table(
     "setting",
@@ -406,6 +384,8 @@ dead_letter = Table(
     _at("last_at"),
     _at("closed_at", nullable=True),
     Column("closed_by", Text, nullable=True),
+    Column("run_item_id", BigInteger, nullable=True),
+    Index("ix_dead_letter_item", "run_item_id", postgresql_where=text("run_item_id is not null")),
     Index(
         "uq_dead_letter_open",
         "pair_id",
