@@ -340,3 +340,10 @@ async def test_a_refusal_that_asks_for_a_long_wait_is_handed_up() -> None:
     async with listening(handle) as port, client(f"http://127.0.0.1:{port}") as http:
         answer = await http.send("GET", "/", doing="reading things", reads_only=True)
     assert (answer.status, len(heads)) == (429, 1)
+
+
+async def test_a_system_that_punishes_insistence_is_not_asked_again_at_once() -> None:
+    handle, heads = in_turn(BUSY)
+    async with listening(handle) as port, client(f"http://127.0.0.1:{port}") as http:
+        answer = await http.send("POST", "/", doing="creating customer 42", insist=False)
+    assert (answer.status, len(heads)) == (429, 1)

@@ -121,11 +121,13 @@ class HttpClient:
         body: bytes | None = None,
         reads_only: bool = False,
         timeout: float | None = None,
+        insist: bool = True,
     ) -> Response:
         """One request; `doing` starts with a gerund and names the record, for the error message.
 
         `path` follows the base URL, already percent-encoded; a full URL is accepted on the same server only. A read
-        that broke off, and any request that was refused unread (429), is tried again at once, a few times.
+        that broke off, and any request that was refused unread (429), is tried again at once, a few times; without
+        `insist` a 429 is not: some systems lengthen the block for it.
         """
         url = self._url(path, params, doing)
         pauses = iter(AGAIN_AFTER)
@@ -138,7 +140,7 @@ class HttpClient:
                     raise
             else:
                 self._refuse_redirect(answer, url, doing)
-                if pause is None or not self._asks_again(answer, reads_only):
+                if pause is None or not self._asks_again(answer, reads_only, insist):
                     return answer
             await asyncio.sleep(pause)
 
@@ -168,8 +170,10 @@ class HttpClient:
         await self._heed(answer)
         return answer
 
-    def _asks_again(self, answer: Response, reads_only: bool) -> bool:
+    def _asks_again(self, answer: Response, reads_only: bool, insist: bool) -> bool:
         """Whether an answer is worth another try at once: a 429, or a gateway that failed a read."""
+        if answer.status == 429 and not insist:
+            return False
         if answer.status == 429:
             wait = retry_after(answer.headers, self._clock.now())
             return wait is None or wait <= LONGEST_PAUSE
