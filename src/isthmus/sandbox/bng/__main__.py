@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
+from ..parts.starting import serve_or_exit
 from .app import Running, running
 from .settings import Settings
 
@@ -46,31 +41,12 @@ def ready_line(up: Running) -> str:
     )
 
 
-async def serve(settings: Settings, ready: Callable[[Running], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called once the server answers."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with running(settings) as up:
-        ready(up)
-        await stop.wait()
-
-
-def _print_ready(up: Running) -> None:
-    sys.stdout.write(ready_line(up) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
     """Serve until told to stop."""
     told = vars(_arguments())
     print_ready = told.pop("print_ready")
     given: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
-    try:
-        uvloop.run(serve(Settings(**given), _print_ready if print_ready else lambda _: None))
-    except (OSError, ValueError) as error:
-        sys.exit(f"The sandbox cannot start. {error}")
+    serve_or_exit(running(Settings(**given)), ready_line if print_ready else None)
 
 
 if __name__ == "__main__":
