@@ -52,11 +52,13 @@ from isthmus.sdk.connector import (
 from isthmus.sdk.http import CallRecord, HttpClient, Response, rate_limited
 from isthmus.sdk.limits import AdaptiveConcurrency, Budget, Rate, TokenBucket, retry_after
 from isthmus.sdk.network import NetworkPolicy
+from isthmus.sdk.operations import Act, Done, NotDone, Operation, Performed, Undecided, Verdict
 from isthmus.sdk.registry import ConnectorKind
 from isthmus.sdk.services import Services, local_services
 from isthmus.sdk.tokens import MemoryTokenStore, Token, TokenStore
 
 __all__ = [
+    "Act",
     "AdaptiveConcurrency",
     "Ambiguous",
     "AuthFailed",
@@ -75,6 +77,7 @@ __all__ = [
     "Delete",
     "Delivery",
     "DependencyMissing",
+    "Done",
     "EntitySchema",
     "Everything",
     "Failed",
@@ -92,8 +95,11 @@ __all__ = [
     "MemoryTokenStore",
     "Misconfigured",
     "NetworkPolicy",
+    "NotDone",
+    "Operation",
     "Outcome",
     "OutcomeUnknown",
+    "Performed",
     "Rate",
     "RateLimited",
     "Record",
@@ -114,8 +120,10 @@ __all__ = [
     "TokenStore",
     "Traits",
     "Unavailable",
+    "Undecided",
     "Unsure",
     "Update",
+    "Verdict",
     "WebhookRequest",
     "Written",
     "local_services",

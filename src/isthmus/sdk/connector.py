@@ -19,6 +19,7 @@ from isthmus.model.secret import Secret
 
 if TYPE_CHECKING:
     from isthmus.sdk.login import Login
+    from isthmus.sdk.operations import Act, Operation, Performed, Verdict
 
 Scope = Any
 """A connector-native filter as plain data: an Odoo domain, a dict of query parameters."""
@@ -283,6 +284,18 @@ class Connector(ABC):
     async def delete(self, entity: str, items: Sequence[Delete]) -> Sequence[Outcome]:
         """Remove records; offered only when `traits.can_delete`."""
         raise NotImplementedError(f"{self.key} does not delete")
+
+    def operations(self) -> Sequence[Operation]:
+        """What this system can be asked to do with documents, beyond writing their fields; none unless it says so."""
+        return ()
+
+    async def perform(self, operation: str, acts: Sequence[Act]) -> Sequence[Performed]:
+        """Do what is not done yet; one outcome per Act, in order. See sdk/operations.py for the whole contract."""
+        raise NotImplementedError(f"{self.key} has no operation {operation}")
+
+    async def verify(self, operation: str, acts: Sequence[Act]) -> Sequence[Verdict]:
+        """Whether each Act is done, in order; reads only."""
+        raise NotImplementedError(f"{self.key} has no operation {operation}")
 
     async def exists(self, entity: str, keys: Sequence[str]) -> Mapping[str, bool]:
         """Whether each key still exists, rights unchanged: the proof that a record was deleted, not hidden.
