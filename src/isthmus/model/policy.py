@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
@@ -21,6 +23,7 @@ class Rule(StrEnum):
     RIGHT = "right"  # the right side owns the field
     NEWEST = "newest"  # the later edit wins; when that cannot be told, `otherwise` decides
     ASK = "ask"  # the field is held for a person
+    ORIGIN = "origin"  # the side on which the record was made owns the field
 
 
 class Empties(StrEnum):
@@ -69,6 +72,18 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TotalsPolicy:
+    """What becomes of totals of a document that differ between the sides by more than `tolerance`.
+
+    `reject` holds the document. `rounding_line` adds a line, `adjust` changes a price, for differences up to `most`.
+    """
+
+    differences: Literal["reject", "rounding_line", "adjust"] = "reject"
+    tolerance: Decimal = Decimal(0)
+    most: Decimal = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntityPolicy:
     """The Policy of one Entity in one pair; `fields` overrides the canonical defaults."""
 
@@ -78,3 +93,20 @@ class EntityPolicy:
     create_right: bool = True
     first_match_owner: Side = "left"
     guard: Guard = Guard()
+    totals: TotalsPolicy = TotalsPolicy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owners:
+    """Which side owns a whole record, by the value of its `field`, and the Policy that each owner's records have.
+
+    The owner's side is copied to the other one: an edit made only there is put back. `sides` has values in lower case.
+    """
+
+    field: str
+    sides: Mapping[str, Side]
+    policies: Mapping[Side, EntityPolicy]
+
+    def of(self, value: str) -> Side | None:
+        """The owner of records with this value; None where nobody has said so."""
+        return self.sides.get(value.strip().casefold())

@@ -17,7 +17,8 @@ from isthmus.store import auditlog, changes, intents, letters, links
 from isthmus.store.intents import Intent
 from isthmus.sync import waking
 from isthmus.sync.pair import EntityBinding
-from isthmus.sync.plan import Plan, payload_of
+from isthmus.sync.plan import payload_of
+from isthmus.sync.planned import Plan
 from isthmus.sync.work import Item, Link
 
 DEPENDENCY_TRIES = 8
@@ -75,7 +76,7 @@ def confirm(
     why: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write down what became of a batch; returns the counts of a Tally. The caller has checked its lease."""
-    if any(one.plan.needs is not None or one.plan.links or _creates(one) for one in settled):
+    if any(one.plan.needs or one.plan.links or _creates(one) for one in settled):
         # A record that waits for another one is either seen by the lane that links that one, or sees the Link itself.
         conn.execute(_ONE_BY_ONE, {"key": f"confirm:{entity.pair_id}"})
     books = _Books()
@@ -136,7 +137,7 @@ def _book(
     if error is not None or failed:
         _again(books, entity, one, error.as_dict() if error else _reason(failed[0]))
         return
-    adopted = any(isinstance(o, Written) and not o.created for o in one.outcomes.values())
+    again = any(isinstance(o, Written) and not o.created for o in one.outcomes.values()) or _calculated(entity, one)
     _move_link(books, entity, one)
     if plan.conflicts:
         counts["conflicts"] += len(plan.conflicts)
@@ -148,11 +149,37 @@ def _book(
         counts["unchanged"] += 1
     if item.link is None or plan.tombstone or one.outcomes:
         books.moved_on.extend(k for s in _SIDES if (k := item.seen(s).key))
+    _second_pass(books, entity, one)
     if not plan.conflicts and not plan.hidden:
         books.passed.extend((entity.name, s, k) for s in _SIDES if (k := item.seen(s).key))
     reason = {"note": plan.reason} if plan.reason else None
     for change in item.changes:
-        books.closes.append(changes.Close(change_id=change.id, outcome=None if adopted else outcome, reason=reason))
+        books.closes.append(changes.Close(change_id=change.id, outcome=None if again else outcome, reason=reason))
+    if again and not item.changes and (key := item.seen(item.origin).key):
+        books.hints.append(
+            changes.NewEvent(pair_id=entity.pair_id, entity=entity.name, side=item.origin, key=key, source="totals")
+        )
+
+
+def _calculated(entity: EntityBinding, one: Settled) -> bool:
+    """Whether the other side has worked out totals anew, which are then read back and compared."""
+    totals = entity.canonical.totals
+    return totals is not None and any(
+        write.action == "create" or totals.lines in write.fields or totals.rounding in write.fields
+        for write in one.plan.writes
+    )
+
+
+def _second_pass(books: _Books, entity: EntityBinding, one: Settled) -> None:
+    """What was written without a reference is looked at again, behind the record that it refers to."""
+    item = one.plan.item
+    wanted = [(ref.entity, ref.key) for ref in one.plan.later]
+    if wanted and (key := item.seen(item.origin).key):
+        wanted.append((entity.name, key))
+    books.hints.extend(
+        changes.NewEvent(pair_id=entity.pair_id, entity=name, side=item.origin, key=key, source="dependency")
+        for name, key in wanted
+    )
 
 
 def _again(books: _Books, entity: EntityBinding, one: Settled, reason: Mapping[str, Any] | None) -> None:
@@ -265,11 +292,10 @@ def _await_dependency(books: _Books, entity: EntityBinding, one: Settled, error:
     if max((c.attempts for c in item.changes), default=DEPENDENCY_TRIES) >= DEPENDENCY_TRIES:
         _hold(books, entity, one, error)
         return
-    if one.plan.needs is not None:
-        needed, side, key = one.plan.needs
-        books.hints.append(
-            changes.NewEvent(pair_id=entity.pair_id, entity=needed, side=side, key=key, source="dependency")
-        )
+    books.hints.extend(
+        changes.NewEvent(pair_id=entity.pair_id, entity=needed, side=side, key=key, source="dependency")
+        for needed, side, key in one.plan.needs
+    )
     _again(books, entity, one, error.as_dict())
 
 

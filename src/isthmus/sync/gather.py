@@ -19,6 +19,7 @@ from isthmus.store import letters, links
 from isthmus.store.database import Database
 from isthmus.sync.match import Candidate, Match, is_root, key_forms, match, strong_keys
 from isthmus.sync.pair import EntityBinding, SideBinding
+from isthmus.sync.references import refs_in, replaced
 from isthmus.sync.work import Change, Item, Link, Seen
 
 IDENTITY_MARGIN = timedelta(seconds=2)
@@ -222,7 +223,7 @@ class Gatherer:
         wanted: dict[tuple[str, Side], set[str]] = {}
         for item in items:
             for side in _SIDES:
-                for ref in _refs(item.seen(side).values):
+                for ref in (ref for value in item.seen(side).values.values() for ref in refs_in(value)):
                     wanted.setdefault((ref.entity, side), set()).add(ref.key)
         if not wanted:
             return
@@ -232,9 +233,13 @@ class Gatherer:
             item.partners = partners
             for side in _SIDES:
                 values = item.seen(side).values
+
+                def link(ref: Ref, side: Side = side) -> Value:
+                    row = rows.get((ref.entity, side, ref.key))
+                    return ref if row is None else int(row.id)
+
                 for name, value in values.items():
-                    if isinstance(value, Ref) and (row := rows.get((value.entity, side, value.key))) is not None:
-                        values[name] = int(row.id)
+                    values[name] = replaced(value, link)
         await self._recognise_released(items)
 
     async def _recognise_released(self, items: Sequence[Item]) -> None:
@@ -375,10 +380,6 @@ def _check_identity(entity: EntityBinding, item: Item) -> None:
                 ),
                 facts={"side": side, "linked_created_at": known.isoformat()},
             )
-
-
-def _refs(values: Mapping[str, Value]) -> list[Ref]:
-    return [v for v in values.values() if isinstance(v, Ref)]
 
 
 def _link_rows(

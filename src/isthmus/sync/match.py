@@ -51,22 +51,36 @@ _NORMALISERS: dict[str, Callable[[str], str]] = {
 
 def key_value(key: MatchKey, values: Mapping[str, Value]) -> str | None:
     """The comparable form of one match key, or None when the record does not carry it."""
-    value = values.get(key.field)
+    value = _part(key, values.get(key.field))
+    if not key.also or value is None:
+        return value
+    further = [_part(key, values.get(name)) for name in key.also]
+    return None if None in further else _BETWEEN.join(str(one) for one in (value, *further))
+
+
+_BETWEEN = "\x1f"
+
+
+def _part(key: MatchKey, value: Value) -> str | None:
     if is_empty(value) or not isinstance(value, str):
         return None
     return _NORMALISERS.get(key.normalise, _NORMALISERS["casefold"])(value) or None
 
 
 def key_forms(key: MatchKey, values: Mapping[str, Value]) -> set[str]:
-    """The ways a system may have this key written: as told, and in its comparable form, small and large."""
-    value = key_value(key, values)
+    """The ways a system may have this key written: as told, and in its comparable form, small and large.
+
+    Of a key of several fields it is the first one: systems are asked by one field, what they answer is compared whole.
+    """
+    if key.also and key_value(key, values) is None:
+        return set()
+    value = _part(key, values.get(key.field))
     return {str(values[key.field]), value, value.upper()} if value else set()
 
 
 def is_root(entity: CanonicalEntity, values: Mapping[str, Value]) -> bool:
     """Whether the record stands for itself: one that belongs to another of its kind repeats that one's keys."""
-    above = [name for name, target in entity.references().items() if target == entity.name]
-    return all(is_empty(values.get(name)) for name in above)
+    return all(is_empty(values.get(name)) for name in entity.above)
 
 
 def strong_keys(entity: CanonicalEntity, values: Mapping[str, Value]) -> dict[str, str]:

@@ -113,7 +113,7 @@ def merge(
     A field with no Base on either side is a first match: there is no ancestor, so `newest` never decides.
     """
     out = Merged(left_base=dict(left.base), right_base=dict(right.base))
-    for name in sorted(left.values.keys() & right.values.keys() & entity.fields.keys()):
+    for name in sorted((left.values.keys() & right.values.keys() & entity.fields.keys()) - {entity.as_of}):
         rule = policy_of(entity, policy, name)
         verdict, why = _verdict(name, rule, policy, left, right, choices or {})
         if verdict == "keep":
@@ -133,7 +133,21 @@ def merge(
             _agree(out, name, left, right)
         else:
             _carry(out, name, rule, verdict, left, right)
+    if entity.as_of is not None and out.writes:
+        _stamp(out, entity.as_of, left, right)
     return out
+
+
+def _stamp(out: Merged, name: str, left: SideView, right: SideView) -> None:
+    """Let the moment at which the values were true travel with them."""
+    for writes, source, target in ((out.to_right, left, right), (out.to_left, right, left)):
+        if not writes or name not in source.values:
+            continue
+        bases = (out.left_base, out.right_base) if source is left else (out.right_base, out.left_base)
+        bases[0][name] = source.values[name]
+        if name in target.writable and name in target.arriving:
+            writes[name], out.why[name] = source.values[name], "travels with the values it belongs to"
+            bases[1][name] = target.arriving[name]
 
 
 def _verdict(

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from isthmus.mapping.cel import Expression
 from isthmus.mapping.compiled import CompiledMapping
 from isthmus.mapping.rules import Rule
 from isthmus.model.canonical import CanonicalEntity
-from isthmus.model.policy import EntityPolicy, Side
+from isthmus.model.policy import EntityPolicy, Owners, Side
 from isthmus.sdk.connector import Connector, Scope
 
 
@@ -18,7 +19,8 @@ class SideBinding:
     """One side of one Entity: where it is read and written, and through which Mapping.
 
     `adopt` says which unlinked records take part: all in `scope`, or none (`linked`: only records that a Link
-    already leads to, as for parent products that only the other side can tell apart).
+    already leads to, as for parent products that only the other side can tell apart). `create_when` is a condition
+    over the canonical values without which no record is made here.
     """
 
     side: Side
@@ -29,6 +31,7 @@ class SideBinding:
     entity: str
     scope: Scope | None = None
     adopt: Literal["scope", "linked"] = "scope"
+    create_when: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,9 @@ class EntityBinding:
     `shares` names the Entity that owns the fields both have when one physical record serves two Entities;
     `siblings` are Entities of the same kind of record that take only linked ones: theirs are not adopted here.
     `foreign_policy` is this Entity's Policy for such a record: shared fields are only projected from the left.
+    `by_origin` are the Policies of records made on either side, where that decides which side owns a field.
     `crowded`: another Entity of the pair creates records of the same kind on one of the sides.
+    `owners` says which side owns a record, where that goes by one of its values.
     """
 
     pair_id: int
@@ -52,8 +57,10 @@ class EntityBinding:
     rules: Sequence[Rule] = ()
     shares: str | None = None
     foreign_policy: EntityPolicy | None = None
+    by_origin: Mapping[Side, EntityPolicy] = field(default_factory=dict)
     siblings: Mapping[Side, Sequence[str]] = field(default_factory=dict)
     crowded: bool = False
+    owners: Owners | None = None
 
     def side(self, side: Side) -> SideBinding:
         return self.left if side == "left" else self.right

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from isthmus.errors import Ambiguous, DependencyMissing, InvalidRecord, IsthmusError, MappingFailed, Unavailable
@@ -12,55 +13,14 @@ from isthmus.mapping.rules import check_rules
 from isthmus.model.canonical import Ref, Value, encode
 from isthmus.model.card import mask_all
 from isthmus.model.policy import Deletes, Side, other
-from isthmus.sync.merge import FieldConflict, Merged, SideView, is_empty, merge, same
+from isthmus.sync.merge import MARGIN, FieldConflict, Merged, SideView, is_empty, merge, same
 from isthmus.sync.pair import EntityBinding, SideBinding
+from isthmus.sync.planned import Action, Plan, Write
+from isthmus.sync.references import keys_on, unresolved
+from isthmus.sync.totals import bring_together, origin_of
 from isthmus.sync.work import Item, Seen
 
-Action = Literal["create", "update", "delete"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Write:
-    """One write to one side: raw values to send, the canonical fields they carry, what they replace, and why."""
-
-    side: Side
-    action: Action
-    payload: Mapping[str, Any]
-    fields: Mapping[str, Value]
-    expect: Mapping[str, Any] = field(default_factory=dict)
-    before: Mapping[str, Value] = field(default_factory=dict)
-    left_base: Mapping[str, Value] = field(default_factory=dict)
-    right_base: Mapping[str, Value] = field(default_factory=dict)
-    tombstone: bool = False
-    why: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class Plan:
-    """What is to be done with one Item.
-
-    `left_base` and `right_base` hold the fields that agree without a write; a Write brings its own Bases, which
-    count only once it is confirmed. `error` holds or delays the record; `needs` is the record it waits for.
-    `alias` is the record that this one was merged into: its key leads there from now on. `hidden`: a side could not
-    be seen, so that nothing was compared and nothing is settled. `alone`: the survivor is left as it is and gets no new
-    counterpart until it was archived once and restored, which is what `returns` notes.
-    """
-
-    item: Item
-    writes: list[Write] = field(default_factory=list)
-    left_base: dict[str, Value] = field(default_factory=dict)
-    right_base: dict[str, Value] = field(default_factory=dict)
-    conflicts: list[FieldConflict] = field(default_factory=list)
-    links: bool = False
-    tombstone: bool = False
-    hidden: bool = False
-    alone: bool = False
-    returns: bool = False
-    alias: tuple[Side, str] | None = None
-    error: IsthmusError | None = None
-    needs: tuple[str, Side, str] | None = None
-    reason: str = ""
-    warnings: list[str] = field(default_factory=list)
+__all__ = ["Action", "Plan", "Write", "payload_of", "plan"]
 
 
 def plan(entity: EntityBinding, item: Item) -> Plan:
@@ -150,8 +110,16 @@ def _plan_merge(entity: EntityBinding, item: Item) -> Plan:
     on_left = _arriving(entity, item, "left", both)
     on_right = _arriving(entity, item, "right", both)
     policy = entity.policy
+    if entity.owners is not None:
+        owner = _owner(entity, item)
+        late = owner if isinstance(owner, IsthmusError) else _outdated(entity, item, owner)
+        if isinstance(late, IsthmusError) or isinstance(owner, IsthmusError):
+            return Plan(item=item, error=late)
+        policy = entity.owners.policies[owner]
     if item.foreign_owner and entity.foreign_policy is not None:
         policy = entity.foreign_policy
+    elif entity.by_origin:
+        policy = entity.by_origin[origin_of(entity, item)]
     base = item.link
     merged = merge(
         entity.canonical,
@@ -160,7 +128,10 @@ def _plan_merge(entity: EntityBinding, item: Item) -> Plan:
         _view(right, base.right_base if base else {}, entity.right, on_right, item),
         choices={f: winner for f, winner in item.choices.items() if _as_shown(item, f, other(winner))},
     )
-    return _with_writes(entity, item, merged)
+    out = _with_writes(entity, item, merged)
+    if entity.canonical.totals is not None and out.error is None:
+        bring_together(entity, item, policy, out)
+    return out
 
 
 def _as_shown(item: Item, name: str, loser: Side) -> bool:
@@ -184,7 +155,9 @@ def _arriving(entity: EntityBinding, item: Item, side: Side, fields: Collection[
         ]
     if not fields:
         return {}
-    return entity.side(side).mapping.project(values, fields, item.seen(side).raw)
+    here = item.seen(side)
+    given = keys_on(entity.canonical, values, item.partners, side) if entity.canonical.row_references() else None
+    return entity.side(side).mapping.project(values, fields, here.raw, given=given, told=here.values)
 
 
 def _with_writes(entity: EntityBinding, item: Item, merged: Merged) -> Plan:
@@ -207,14 +180,18 @@ def _add_update(
     """Add the update of one side: only the fields that differ, with what we last read of them as expectation."""
     target, source = item.seen(side), item.seen(other(side))
     full = {**source.values, **target.values, **values}
-    needs = _unresolved(full, values)
-    if needs is not None:
+    if entity.canonical.later and not all(isinstance(value, Ref) for value in values.values()):
+        values = dict(values)
+        _put_off(entity, values, out)
+    needs = unresolved(full, values)
+    if needs:
         _wait(entity, item, out, needs, other(side))
         return
     problems = check_rules(entity.rules, {**source.values, **values}, side)
     if _blocked(entity, item, out, side, problems):
         return
-    result = entity.side(side).mapping.write(_with_refs(entity, full, item, side), values.keys(), target.raw)
+    given = keys_on(entity.canonical, full, item.partners, side)
+    result = entity.side(side).mapping.write(given, values.keys(), target.raw)
     if _blocked(entity, item, out, side, result.problems):
         return
     payload = {p: v for p, v in result.values.items() if target.raw.get(p) != v}
@@ -248,15 +225,30 @@ def _plan_create(entity: EntityBinding, item: Item) -> Plan:
     if not source.record.active:
         out.reason = "archived records are not created on the other side"
         return out
+    if entity.owners is not None:
+        owner = _owner(entity, item)
+        if isinstance(owner, IsthmusError):
+            out.error = owner
+            return out
+        if owner != item.origin:
+            out.reason = f"{entity.owners.field} {source.values[entity.owners.field]} is the {owner} side's to tell of"
+            return out
     mapping = entity.side(side).mapping
+    when = entity.side(side).create_when
+    if when is not None and when(source.values) is not True:
+        out.reason = f"records are created on the {side} side only where {when.source}"
+        return out
     values = {n: v for n, v in source.values.items() if n in mapping.writable and not is_empty(v)}
-    needs = _unresolved(values, values)
-    if needs is not None:
+    _put_off(entity, values, out)
+    needs = unresolved(values, values)
+    if needs:
         _wait(entity, item, out, needs, item.origin)
         return out
     if _blocked(entity, item, out, side, check_rules(entity.rules, source.values, side)):
         return out
-    result, arriving = mapping.create(values, _with_refs(entity, values, item, side), values.keys())
+    result, arriving = mapping.create(
+        values, keys_on(entity.canonical, values, item.partners, side), values.keys()
+    )
     if _blocked(entity, item, out, side, result.problems):
         return out
     # Fields left empty agree as empty; fields the other side fills by itself have no Base yet and are looked at again.
@@ -356,30 +348,59 @@ def _release(entity: EntityBinding, item: Item, out: Plan, side: Side) -> Plan:
     return out
 
 
-def _unresolved(values: Mapping[str, Value], fields: Collection[str]) -> Ref | None:
-    return next((v for n in fields if isinstance(v := values.get(n), Ref)), None)
-
-
-def _wait(entity: EntityBinding, item: Item, out: Plan, ref: Ref, side: Side) -> None:
-    out.needs = (ref.entity, side, ref.key)
-    out.error = DependencyMissing(
-        f"writing {entity.name} {item.name}",
+def _owner(entity: EntityBinding, item: Item) -> Side | IsthmusError:
+    """The side that owns the record, or what keeps that from being told."""
+    owners = entity.owners
+    assert owners is not None
+    found = {str(v) for s in _SIDES if not is_empty(v := item.seen(s).values.get(owners.field))}
+    sides = {owners.of(value) for value in found}
+    if len(sides) == 1 and (side := sides.pop()) is not None:
+        return side
+    told = " and ".join(sorted(found)) or "nothing"
+    return InvalidRecord(
+        f"finding out who owns {entity.name} {item.name}",
         record=item.seen(item.origin).key,
-        answered=f"it refers to {ref.entity} {ref.key} on the {side} side, which is not linked yet",
-        hint=f"Bring {ref.entity} {ref.key} into scope or correct it; this record then follows by itself.",
-        facts={"needs": f"{ref.entity}:{side}:{ref.key}"},
+        answered=f"its {owners.field} is {told}, for which the pair names no one owner",
+        hint=f"Name it in pair.yaml below entities.{entity.name}.owners, left or right; then apply and retry.",
+        facts={"field": owners.field, "values": sorted(found), "side": item.origin},
     )
 
 
-def _with_refs(entity: EntityBinding, values: Mapping[str, Value], item: Item, side: Side) -> dict[str, Value]:
-    """Turn resolved references (Link ids) into references to the target side's own keys."""
-    out = dict(values)
-    for name, target in entity.canonical.references().items():
-        value = values.get(name)
-        if isinstance(value, int):
-            key = item.partners.get(value, (None, None))[0 if side == "left" else 1]
-            out[name] = Ref(target, key) if key else None
-    return out
+def _outdated(entity: EntityBinding, item: Item, owner: Side) -> IsthmusError | None:
+    """What is wrong with taking over a record that is as of an earlier moment than what was agreed last."""
+    name = entity.canonical.as_of
+    if name is None or item.link is None:
+        return None
+    now, agreed = item.seen(owner).values.get(name), item.link.base(owner).get(name)
+    if not isinstance(now, datetime) or not isinstance(agreed, datetime) or now >= agreed - MARGIN:
+        return None
+    return InvalidRecord(
+        f"reading {entity.name} {item.seen(owner).key} from {entity.side(owner).connection}",
+        record=item.seen(owner).key,
+        answered=f"it is as of {now:%Y-%m-%d %H:%M:%S} UTC, older than the {agreed:%Y-%m-%d %H:%M:%S} UTC agreed last",
+        hint="An older state never overwrites a newer one. Once a newer one is read, this closes by itself.",
+        facts={"side": owner, "as_of": now.isoformat(), "agreed": agreed.isoformat()},
+    )
+
+
+def _put_off(entity: EntityBinding, values: dict[str, Value], out: Plan) -> None:
+    """Take out of `values` the references that may follow later and whose target is not linked yet."""
+    for name in entity.canonical.later:
+        if isinstance(value := values.get(name), Ref):
+            out.later.append(value)
+            del values[name]
+
+
+def _wait(entity: EntityBinding, item: Item, out: Plan, refs: Sequence[Ref], side: Side) -> None:
+    out.needs = tuple((ref.entity, side, ref.key) for ref in refs)
+    told = ", ".join(f"{ref.entity} {ref.key}" for ref in refs)
+    out.error = DependencyMissing(
+        f"writing {entity.name} {item.name}",
+        record=item.seen(item.origin).key,
+        answered=f"it refers to {told} on the {side} side, which is not linked yet",
+        hint=f"Bring {told} into scope or correct it; this record then follows by itself.",
+        facts={"needs": f"{refs[0].entity}:{side}:{refs[0].key}"},
+    )
 
 
 def _blocked(entity: EntityBinding, item: Item, out: Plan, side: Side, problems: Sequence[Problem]) -> bool:

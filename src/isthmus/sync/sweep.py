@@ -120,7 +120,8 @@ def _moves(stored: Mapping[str, Value], now: Mapping[str, Value]) -> bool:
 def comparable(entity: EntityBinding) -> list[str]:
     """Fields that both sides read and that may travel at least one way."""
     out = []
-    for name in sorted(entity.left.mapping.readable & entity.right.mapping.readable & entity.canonical.fields.keys()):
+    both = entity.left.mapping.readable & entity.right.mapping.readable & entity.canonical.fields.keys()
+    for name in sorted(both - {entity.canonical.as_of}):
         direction = policy_of(entity.canonical, entity.policy, name).direction
         to_right = direction in ("both", "to_right") and name in entity.right.mapping.writable
         to_left = direction in ("both", "to_left") and name in entity.left.mapping.writable
