@@ -13,6 +13,7 @@ from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.mapping.model import load_mapping
 from isthmus.mapping.problem import Problem
 from isthmus.mapping.rates import Rates
+from isthmus.mapping.rows import RowsBinding
 from isthmus.mapping.tracing import FieldTrace
 from isthmus.model.canonical import CanonicalEntity, Value
 from isthmus.model.schema import EntitySchema
@@ -71,7 +72,9 @@ class CompiledMapping:
         "writable",
     )
 
-    def __init__(self, mapping: MappingFile, entity: CanonicalEntity, bindings: Sequence[Binding]) -> None:
+    def __init__(
+        self, mapping: MappingFile, entity: CanonicalEntity, bindings: Sequence[Binding | RowsBinding]
+    ) -> None:
         self.name = mapping.mapping
         self.system = mapping.system
         self.system_entity = mapping.system_entity
@@ -130,7 +133,7 @@ class CompiledMapping:
         `given` holds the same fields as `values`, with references by what they are called on this side.
         """
         if self._led:
-            return self.write(given, fields, None), self.project(values, fields, None)
+            return self.write(given, fields, None), self.project(values, fields, None, given=given)
         out: dict[str, Any] = {}
         found: dict[str, Value] = {}
         problems: list[Problem] = []
@@ -145,7 +148,9 @@ class CompiledMapping:
             name = binding.fields[0]
             if name not in wanted and wanted.isdisjoint(binding.fields):
                 continue
-            if binding.is_reference:
+            if isinstance(binding, RowsBinding):
+                found.update(binding.project(values, given, _EMPTY, _EMPTY))
+            elif binding.is_reference:
                 if name in values:
                     found[name] = values[name]
             elif binding.reads_at_all and not any(problem.severity == "block" for problem in told):
@@ -156,11 +161,18 @@ class CompiledMapping:
         return WriteResult(out, problems), {name: value for name, value in found.items() if name in wanted}
 
     def project(
-        self, values: Mapping[str, Value], fields: Collection[str], current: Mapping[str, Any] | None
+        self,
+        values: Mapping[str, Value],
+        fields: Collection[str],
+        current: Mapping[str, Any] | None,
+        *,
+        given: Mapping[str, Value] | None = None,
+        told: Mapping[str, Value] = _EMPTY,
     ) -> dict[str, Value]:
         """What `fields` would read back as on this side once written; a field that cannot be written is absent.
 
-        References project to themselves: only the sync layer knows what they are called here.
+        References project to themselves: only the sync layer knows what they are called here. Rows need that to be
+        told apart: `given` is `values` with references by what they are here, `told` what this side says now.
         """
         now = _EMPTY if current is None else current
         found: dict[str, Value] = {}
@@ -170,6 +182,9 @@ class CompiledMapping:
         for binding in self._led_last(self._touched(fields)):
             if binding in self._led and leading:
                 now = {**now, **leading}
+            if isinstance(binding, RowsBinding):
+                found.update(binding.project(values, values if given is None else given, now, told))
+                continue
             if binding.is_reference:
                 name = binding.fields[0]
                 if name in values:
@@ -204,18 +219,18 @@ class CompiledMapping:
             for binding in self._touched(fields)
         ]
 
-    def _led_last(self, touched: list[Binding]) -> list[Binding]:
+    def _led_last(self, touched: list[Binding | RowsBinding]) -> list[Binding | RowsBinding]:
         """Those that look at what others write come behind the others."""
         if not self._led:
             return touched
         return [b for b in touched if b not in self._led] + [b for b in touched if b in self._led]
 
-    def _touched(self, fields: Collection[str]) -> list[Binding]:
+    def _touched(self, fields: Collection[str]) -> list[Binding | RowsBinding]:
         by_field = self._by_field
         return list(dict.fromkeys([by_field[name] for name in fields if name in by_field]))
 
 
-def _led(bindings: Sequence[Binding]) -> list[Binding]:
+def _led(bindings: Sequence[Binding | RowsBinding]) -> list[Binding | RowsBinding]:
     """Bindings whose writing looks at a raw path that another one writes."""
     writers = {path: b for b in bindings if b.writes_at_all for path in b.own_paths}
     return [b for b in bindings if any(writers.get(p, b) is not b for step in b.writes for p in step.paths)]
@@ -229,8 +244,11 @@ def compile_mapping(
     lookups: Lookups | None = None,
     rates: Rates | None = None,
     settings: Mapping[str, Any] | None = None,
+    related: Mapping[str, EntitySchema] | None = None,
 ) -> CompiledMapping:
     """Bind a mapping to an Entity and, where given, to the system's schema as discovered.
+
+    `related` are the schemas of what the rows of lists are over there, by name.
 
     Raises Misconfigured when a step or option is wrong and SchemaDrift when the system lacks a field that is not
     optional.
@@ -242,5 +260,6 @@ def compile_mapping(
         lookups=lookups if lookups is not None else Lookups(),
         rates=rates,
         settings=settings or {},
+        related=related or {},
     )
     return CompiledMapping(mapping, entity, bindings)

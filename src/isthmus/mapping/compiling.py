@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,11 +12,12 @@ from isthmus.errors import Misconfigured, SchemaDrift
 from isthmus.mapping.binding import Binding, Source
 from isthmus.mapping.cel import expression
 from isthmus.mapping.lookups import Lookups
-from isthmus.mapping.model import FieldMap
+from isthmus.mapping.model import Charge, FieldMap, Rows
 from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.mapping.rates import Rates
+from isthmus.mapping.rows import ChargeRow, RowsBinding
 from isthmus.mapping.transform import Build, Step
-from isthmus.mapping.transforms.records import build_step
+from isthmus.mapping.transforms.records import build_step, resolved
 from isthmus.model.canonical import CanonicalEntity
 from isthmus.model.schema import EntitySchema, Field, FieldType
 
@@ -42,33 +44,125 @@ def bindings_of(
     lookups: Lookups,
     rates: Rates | None,
     settings: Mapping[str, Any],
-) -> list[Binding]:
+    related: Mapping[str, EntitySchema] | None = None,
+) -> list[Binding | RowsBinding]:
     """The bindings of a mapping, in file order; what is optional and missing is left out."""
     if entity.name != mapping.canonical:
         raise Misconfigured(f"compiling {mapping.mapping}: it maps {mapping.canonical}, not {entity.name}")
-    out = []
-    for where, fields, told in _lines(mapping):
-        unknown = [name for name in fields if name not in entity.fields]
-        if unknown:
-            raise Misconfigured(
-                f"compiling {mapping.mapping}, {where}: {entity.name} has no field {', '.join(unknown)}",
-                hint=f"Its fields are {', '.join(entity.fields)}.",
-            )
-        if any(settings.get(need) in (None, "") for need in told.needs):
-            continue
-        if _missing(mapping, where, told, schema):
-            continue
+    at = _Place(mapping, lookups, rates, settings, related or {})
+    out: list[Binding | RowsBinding] = []
+    for where, fields, told in _wanted(at, mapping, entity.name, entity.fields, schema):
         try:
-            out.append(_binding(mapping, fields, told, entity, schema, lookups, rates, settings))
+            if told.each is not None:
+                out.append(_rows(at, where, fields[0], told, told.each, entity, schema))
+            else:
+                out.append(_binding(at, fields, told, entity.fields, schema))
         except (ValueError, KeyError) as error:
-            raise Misconfigured(
-                f"compiling {mapping.mapping}, {where}: {_why(error)}",
-                hint="Correct the mapping; `isthmus preview` shows what every step does.",
-            ) from error
+            raise _wrong(mapping, where, error) from error
     return out
 
 
-def _lines(mapping: MappingFile) -> Iterator[tuple[str, tuple[str, ...], FieldMap]]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What every binding of one mapping is compiled with."""
+
+    mapping: MappingFile
+    lookups: Lookups
+    rates: Rates | None
+    settings: Mapping[str, Any]
+    related: Mapping[str, EntitySchema]
+
+
+def _wrong(mapping: MappingFile, where: str, error: Exception) -> Misconfigured:
+    return Misconfigured(
+        f"compiling {mapping.mapping}, {where}: {_why(error)}",
+        hint="Correct the mapping; `isthmus preview` shows what every step does.",
+    )
+
+
+def _wanted(
+    at: _Place, told_by: MappingFile | Rows, name: str, known: Mapping[str, Field], schema: EntitySchema | None
+) -> Iterator[tuple[str, tuple[str, ...], FieldMap]]:
+    """The lines of a mapping, or of its rows, that take part here: what is optional and missing is left out."""
+    for where, fields, told in _lines(told_by):
+        unknown = [field for field in fields if field not in known]
+        if unknown:
+            raise Misconfigured(
+                f"compiling {at.mapping.mapping}, {where}: {name} has no field {', '.join(unknown)}",
+                hint=f"Its fields are {', '.join(known)}.",
+            )
+        if any(at.settings.get(need) in (None, "") for need in told.needs):
+            continue
+        if not _missing(at.mapping, where, told, schema):
+            yield where, fields, told
+
+
+def _rows(
+    at: _Place,
+    where: str,
+    name: str,
+    told: FieldMap,
+    each: Rows,
+    entity: CanonicalEntity,
+    schema: EntitySchema | None,
+) -> RowsBinding:
+    """A list of rows; `from: order_line{}` asks for exactly the paths that the rows need."""
+    parts = entity.fields[name].items
+    if not parts:
+        raise ValueError(f"{entity.name}.{name} has no rows")
+    base = str(told.from_).removesuffix("{}")
+    field = schema.fields.get(base) if schema is not None else None
+    inner = at.related.get(field.target or "") if field is not None else None
+    bindings = []
+    for place, fields, one in _wanted(at, each, f"{entity.name}.{name}", parts, inner):
+        try:
+            bindings.append(_binding(at, fields, one, parts, inner))
+        except (ValueError, KeyError) as error:
+            raise _wrong(at.mapping, f"{where}.each.{place}", error) from error
+    when = expression(each.when, ("raw",)) if each.when else None
+    charges = [_charge(at, field_name, charge, entity) for field_name, charge in each.charges.items()]
+    paths = [
+        *([each.id] if each.id else []),
+        *(path for binding in bindings for path in binding.paths),
+        *(when.paths if when else ()),
+        *(path for charge in charges for path in (charge.row, charge.amount)),
+    ]
+    both = told.direction == "both"
+    return RowsBinding(
+        fields=(name, *(charge.field for charge in charges)),
+        path=f"{base}{{{','.join(dict.fromkeys(paths))}}}" if str(told.from_).endswith("{}") else base,
+        row_id=each.id,
+        when=when,
+        match=tuple(each.match),
+        number=each.number,
+        on_create=resolved(each.on_create, at.settings),
+        bindings=bindings,
+        charges=charges,
+        references=frozenset(part for part, field in parts.items() if field.type is FieldType.REFERENCE),
+        reads_at_all=both or told.direction == "read",
+        writes_at_all=both or told.direction == "write",
+        required=told.required,
+        system=at.mapping.system,
+    )
+
+
+def _charge(at: _Place, name: str, told: Charge, entity: CanonicalEntity) -> ChargeRow:
+    if name not in entity.fields:
+        raise ValueError(f"{entity.name} has no field {name} for a charge")
+    found = resolved(told.is_, at.settings)
+    return ChargeRow(
+        field=name,
+        row=told.row,
+        told=str(found) if found not in (None, "") else None,
+        amount=told.amount,
+        write=told.write,
+        negative=told.negative,
+        on_create=resolved(told.on_create, at.settings),
+        setting=str(told.is_ or "").removeprefix("$"),
+    )
+
+
+def _lines(mapping: MappingFile | Rows) -> Iterator[tuple[str, tuple[str, ...], FieldMap]]:
     for i, group in enumerate(mapping.together):
         yield f"together.{i}", tuple(group.fields), group
     for name, told in mapping.fields.items():
@@ -93,7 +187,7 @@ def _missing(mapping: MappingFile, where: str, told: FieldMap, schema: EntitySch
     if schema is None or not schema.fields:
         return False
     paths = _paths(told.from_)
-    lost = sorted({root(path) for path in paths} - schema.fields.keys())
+    lost = sorted({root(path.removesuffix("{}")) for path in paths} - schema.fields.keys())
     if not lost:
         return False
     if told.optional:
@@ -111,16 +205,14 @@ def _paths(told: str | dict[str, str] | None) -> tuple[str, ...]:
 
 
 def _binding(
-    mapping: MappingFile,
+    place: _Place,
     fields: tuple[str, ...],
     told: FieldMap,
-    entity: CanonicalEntity,
+    known_fields: Mapping[str, Field],
     schema: EntitySchema | None,
-    lookups: Lookups,
-    rates: Rates | None,
-    settings: Mapping[str, Any],
 ) -> Binding:
-    canonical = entity.fields[fields[0]] if len(fields) == 1 else None
+    mapping = place.mapping
+    canonical = known_fields[fields[0]] if len(fields) == 1 else None
     source = _source(told.from_)
     known = schema.fields if schema is not None else {}
     at = Build(
@@ -128,9 +220,9 @@ def _binding(
         paths={"": told.from_} if isinstance(told.from_, str) else dict(told.from_ or {}),
         canonical=canonical,
         raw=_raw_field(told, known),
-        settings=settings,
-        lookups=lookups,
-        rates=rates,
+        settings=place.settings,
+        lookups=place.lookups,
+        rates=place.rates,
     )
     specs = told.steps if told.steps is not None else _usual_steps(canonical)
     reads = [build_step(spec, at) for spec in specs]

@@ -35,6 +35,34 @@ class Clear(_Part):
     write: dict[str, Any] = Field(min_length=1, description="Raw paths and the values that clear it.")
 
 
+class Charge(_Part):
+    """An amount of the whole document that is a row of its own over there: shipping on a product made for it."""
+
+    row: str = Field(description="Raw path of a row that tells such a row.")
+    is_: str | None = Field(None, alias="is", description="What stands there, or `$setting`; unset: there are none.")
+    amount: str = Field(description="Raw path of a row that holds the amount.")
+    write: str = Field(description="Raw path of a row that the amount is written to.")
+    negative: bool = Field(False, description="The row takes the amount off.")
+    on_create: dict[str, Any] = Field(default_factory=dict, description="Raw values of a new row, or `$setting`.")
+
+
+class Rows(_Part):
+    """How the rows of a list meet the raw record's own: each row is a small record with fields of its own."""
+
+    id: str | None = Field(None, description="Raw path that identifies a row over there.")
+    when: str | None = Field(None, description="CEL over the raw row: only such rows take part, others are left alone.")
+    match: list[str] = Field(default_factory=list, description="Parts that say which rows of both sides are one.")
+    number: str | None = Field(
+        None, description="The part that numbers rows; where numbers are missing or double, rows are numbered by place."
+    )
+    on_create: dict[str, Any] = Field(default_factory=dict, description="Raw values every new row gets.")
+    fields: dict[str, FieldMap] = Field(default_factory=dict, description="Part of a row → how it is mapped.")
+    together: list[FieldMap] = Field(default_factory=list, description="Parts that share raw paths.")
+    charges: dict[str, Charge] = Field(
+        default_factory=dict, description="Canonical field → the row that holds this amount of the whole document."
+    )
+
+
 class FieldMap(_Part):
     """How one canonical field, or several that belong together, meet the raw record."""
 
@@ -62,6 +90,7 @@ class FieldMap(_Part):
     too_long: Literal["hold", "cut"] = Field("hold", description="What happens to longer text.")
     instead: Instead | None = Field(None, description="Other paths used while the record has them.")
     clear: Clear | None = Field(None, description="How emptying is written.")
+    each: Rows | None = Field(None, description="The value is a list of rows: how each of them is mapped.")
     help: str = Field("", description="Why it is mapped like this.")
 
     @model_validator(mode="after")
@@ -72,7 +101,12 @@ class FieldMap(_Part):
             raise ValueError("`from` names no path")
         if self.instead is not None and isinstance(self.instead.from_, str) != isinstance(self.from_, str):
             raise ValueError("`instead.from` has the same form as `from`")
+        if self.each is not None and not isinstance(self.from_, str):
+            raise ValueError("rows come from one path: `from: path`")
         return self
+
+
+Rows.model_rebuild()
 
 
 class Offer(_Part):
@@ -116,7 +150,8 @@ class Mapping(_Part):
     @model_validator(mode="after")
     def _once(self) -> Mapping:
         seen: set[str] = set()
-        for name in [*self.fields, *(f for group in self.together for f in group.fields)]:
+        charges = [name for told in self.fields.values() if told.each for name in told.each.charges]
+        for name in [*self.fields, *charges, *(f for group in self.together for f in group.fields)]:
             if name in seen:
                 raise ValueError(f"{name} is mapped twice")
             seen.add(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -43,7 +44,20 @@ class SideFile(_Part):
     mapping: str = Field(description="A Mapping by name: one of the pair's own files or one that ships.")
     scope: object | None = Field(None, description="Filter in the system's own language; replaces the Mapping's scope.")
     adopt: Literal["scope", "linked"] = Field("scope", description="Whether unlinked records take part.")
+    create_when: str | None = Field(
+        None, description="CEL over the canonical fields: records are created on this side only where it holds."
+    )
     poll_seconds: float | None = Field(None, gt=0, description="How often this side is polled for this Entity.")
+
+
+class TotalsFile(_Part):
+    """What becomes of a document whose totals differ between the sides."""
+
+    differences: Literal["reject", "rounding_line", "adjust"] = Field(
+        "reject", description="Hold the document, add a line for the difference, or change a price by it."
+    )
+    tolerance: Decimal = Field(Decimal(0), ge=0, description="A difference up to this is none.")
+    most: Decimal = Field(Decimal("0.01"), ge=0, description="The largest difference that is settled by itself.")
 
 
 class EntityFile(_Part):
@@ -58,6 +72,7 @@ class EntityFile(_Part):
     shares: str | None = Field(None, description="The Entity that owns the fields when a record serves both.")
     rules: list[str] = Field(default_factory=list, description="Validation rule files, by name.")
     guard: GuardFile = Field(GuardFile.model_validate({}), description="Limits for one go.")
+    totals: TotalsFile = Field(TotalsFile.model_validate({}), description="What becomes of totals that differ.")
     fields: dict[str, FieldPolicyFile] = Field(default_factory=dict, description="Policies that differ from default.")
 
 

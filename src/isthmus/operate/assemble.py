@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from isthmus.errors import Misconfigured
+from isthmus.mapping.cel import Expression, expression
 from isthmus.mapping.compiled import CompiledMapping, compile_mapping, load_mapping
 from isthmus.mapping.custom import extended
 from isthmus.mapping.lookups import Lookups
@@ -20,11 +21,13 @@ from isthmus.mapping.rules import Rule, load_rules
 from isthmus.model.canonical import CanonicalEntity
 from isthmus.model.entities import ENTITIES
 from isthmus.model.pairfile import EntityFile, FieldPolicyFile, PairFile, SideFile
-from isthmus.model.policy import EntityPolicy, FieldPolicy, Guard, Side
+from isthmus.model.policy import Direction, EntityPolicy, FieldPolicy, Guard, Side, TotalsPolicy
 from isthmus.model.policy import Rule as Owner
 from isthmus.model.schema import EntitySchema
 from isthmus.sdk.connector import Connector
 from isthmus.sync.pair import EntityBinding, PairRuntime, SideBinding
+
+_SIDES: tuple[Side, Side] = ("left", "right")
 
 
 def parse_pair(text: str, where: str = "pair.yaml") -> PairFile:
@@ -99,6 +102,15 @@ class Assembler:
             schemas(connectors["right"][2], [right.system_entity for _, right in mappings.values()]),
         )
         known = {"left": left, "right": right}
+        rows = await asyncio.gather(
+            *(
+                schemas(connectors[side][2], found)
+                if (found := _row_entities(known[side], [pair[n] for pair in mappings.values()]))
+                else _no_schemas()
+                for n, side in enumerate(_SIDES)
+            )
+        )
+        related = dict(zip(_SIDES, rows, strict=True))
         out = PairRuntime(
             id=int(pair.id),
             name=pair.name,
@@ -110,9 +122,15 @@ class Assembler:
             entity, canonical = file.entities[name], extended(_canonical(name), mappings[name])
             sides = {
                 side: self._side(
-                    side, getattr(entity, side), mappings[name][n], canonical, known[side], connectors, file
+                    side,
+                    getattr(entity, side),
+                    mappings[name][n],
+                    canonical,
+                    (known[side], related[side]),
+                    connectors,
+                    file,
                 )
-                for n, side in enumerate(("left", "right"))
+                for n, side in enumerate(_SIDES)
             }
             policy = policy_of(canonical, entity)
             out.entities[name] = EntityBinding(
@@ -127,6 +145,7 @@ class Assembler:
                 rules=rules_of(files, entity.rules, canonical),
                 shares=entity.shares,
                 foreign_policy=_foreign_policy(canonical, policy, entity.shares),
+                by_origin=_by_origin(canonical, policy),
             )
         for name, binding in out.entities.items():
             out.entities[name] = replace(binding, siblings=_siblings(out, binding), crowded=_crowded(out, binding))
@@ -138,7 +157,7 @@ class Assembler:
         settings: SideFile,
         mapping: MappingFile,
         canonical: CanonicalEntity,
-        known: Mapping[str, EntitySchema],
+        known: tuple[Mapping[str, EntitySchema], Mapping[str, EntitySchema]],
         connectors: Mapping[Side, tuple[int, str, Connector]],
         file: PairFile,
     ) -> SideBinding:
@@ -147,7 +166,8 @@ class Assembler:
         compiled: CompiledMapping = compile_mapping(
             mapping,
             entity=canonical,
-            schema=known.get(mapping.system_entity),
+            schema=known[0].get(mapping.system_entity),
+            related=known[1],
             lookups=self._lookups,
             rates=self._rates,
             settings={**file.settings, "side": side},
@@ -161,6 +181,7 @@ class Assembler:
             entity=mapping.system_entity,
             scope=settings.scope if settings.scope is not None else compiled.scope,
             adopt=settings.adopt,
+            create_when=_condition(settings.create_when, canonical) if settings.create_when else None,
         )
 
 
@@ -181,6 +202,7 @@ def policy_of(canonical: CanonicalEntity, entity: EntityFile) -> EntityPolicy:
         create_right=entity.create_right,
         first_match_owner=entity.first_match_owner,
         guard=Guard(**entity.guard.model_dump()),
+        totals=TotalsPolicy(**entity.totals.model_dump()),
     )
 
 
@@ -195,6 +217,58 @@ def _foreign_policy(canonical: CanonicalEntity, policy: EntityPolicy, shares: st
     shared = canonical.fields.keys() & _canonical(shares).fields.keys()
     projected = FieldPolicy(rule=Owner.LEFT, otherwise=Owner.LEFT, strict=True)
     return replace(policy, fields={**policy.fields, **dict.fromkeys(shared, projected)})
+
+
+def _by_origin(canonical: CanonicalEntity, policy: EntityPolicy) -> dict[Side, EntityPolicy]:
+    """The Policy of records made on each side, where some fields belong to the side on which the record was made."""
+    own = {
+        name: effective
+        for name, field in canonical.fields.items()
+        if (effective := policy.fields.get(name, field.policy)).rule is Owner.ORIGIN
+    }
+    if not own:
+        return {}
+    return {
+        side: replace(policy, fields={**policy.fields, **{name: _owned(one, side) for name, one in own.items()}})
+        for side in _SIDES
+    }
+
+
+def _owned(policy: FieldPolicy, side: Side) -> FieldPolicy:
+    away: Direction = "to_right" if side == "left" else "to_left"
+    return replace(
+        policy,
+        rule=Owner.LEFT if side == "left" else Owner.RIGHT,
+        direction=away if policy.direction == "both" else policy.direction,
+    )
+
+
+def _condition(text: str, canonical: CanonicalEntity) -> Expression:
+    try:
+        return expression(text, tuple(canonical.fields))
+    except ValueError as error:
+        raise Misconfigured(
+            f"reading create_when of {canonical.name}",
+            answered=str(error),
+            hint=f"Its fields are: {', '.join(sorted(canonical.fields))}.",
+        ) from error
+
+
+def _row_entities(known: Mapping[str, EntitySchema], mappings: Sequence[MappingFile]) -> list[str]:
+    """What the rows of mapped lists are in the system itself, where it says so."""
+    found: set[str] = set()
+    for mapping in mappings:
+        schema = known.get(mapping.system_entity)
+        for told in mapping.fields.values():
+            if told.each is not None and schema is not None:
+                field = schema.fields.get(str(told.from_).removesuffix("{}"))
+                if field is not None and field.target:
+                    found.add(field.target)
+    return sorted(found)
+
+
+async def _no_schemas() -> dict[str, EntitySchema]:
+    return {}
 
 
 def _siblings(pair: PairRuntime, binding: EntityBinding) -> dict[Side, list[str]]:

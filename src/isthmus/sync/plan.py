@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from isthmus.errors import Ambiguous, DependencyMissing, InvalidRecord, IsthmusError, MappingFailed, Unavailable
 from isthmus.mapping.compiled import Problem
@@ -13,7 +13,7 @@ from isthmus.mapping.rules import check_rules
 from isthmus.model.canonical import Ref, Value, encode
 from isthmus.model.card import mask_all
 from isthmus.model.policy import Deletes, Side, other
-from isthmus.sync.merge import MARGIN, FieldConflict, Merged, SideView, is_empty, merge, same
+from isthmus.sync.merge import MARGIN, Merged, SideView, is_empty, merge, same
 from isthmus.sync.pair import EntityBinding, SideBinding
 from isthmus.sync.planned import Action, Plan, Write
 from isthmus.sync.references import keys_on, unresolved
@@ -246,9 +246,7 @@ def _plan_create(entity: EntityBinding, item: Item) -> Plan:
         return out
     if _blocked(entity, item, out, side, check_rules(entity.rules, source.values, side)):
         return out
-    result, arriving = mapping.create(
-        values, keys_on(entity.canonical, values, item.partners, side), values.keys()
-    )
+    result, arriving = mapping.create(values, keys_on(entity.canonical, values, item.partners, side), values.keys())
     if _blocked(entity, item, out, side, result.problems):
         return out
     # Fields left empty agree as empty; fields the other side fills by itself have no Base yet and are looked at again.

@@ -41,9 +41,7 @@ def unresolved(values: Mapping[str, Value], fields: Any) -> list[Ref]:
     return list(dict.fromkeys(ref for name in fields for ref in refs_in(values.get(name))))
 
 
-def keys_on(
-    entity: CanonicalEntity, values: Mapping[str, Value], partners: Partners, side: Side
-) -> dict[str, Value]:
+def keys_on(entity: CanonicalEntity, values: Mapping[str, Value], partners: Partners, side: Side) -> dict[str, Value]:
     """The values with resolved references (Link ids) as references to the side's own keys."""
     out = dict(values)
     for name, target in entity.references().items():

@@ -21,7 +21,8 @@ from isthmus.store.database import Database
 from isthmus.store.intents import Intent, store_sent
 from isthmus.sync.confirm import Settled, confirm
 from isthmus.sync.pair import EntityBinding, SideBinding
-from isthmus.sync.plan import Plan, Write, plan
+from isthmus.sync.plan import plan
+from isthmus.sync.planned import Plan, Write
 from isthmus.sync.work import Item
 
 Fence = Callable[[Connection], None]
@@ -275,7 +276,7 @@ class Settler:
         waits = [e.wait.total_seconds() for e in errors if isinstance(e, RateLimited) and e.wait is not None]
         if waits:
             return max(waits) + self._rng.uniform(0, 0.2)
-        return backoff(attempts, self._rng, quick=one.needs is not None or not errors)
+        return backoff(attempts, self._rng, quick=bool(one.needs) or not errors)
 
 
 def backoff(attempts: int, rng: random.Random, *, quick: bool = False) -> float:

@@ -27,7 +27,7 @@ def build_step(spec: StepSpec, at: Build) -> Step:
         if main is None or (isinstance(options, dict) and not _holds_objects(main.annotation)):
             raise ValueError(f"{name} takes the options {', '.join(sorted(accepted)) or '(none)'}")
         options = {main.alias or kind.main: options}
-    return kind.model_validate(_resolved(options, at.settings)).build(at)
+    return kind.model_validate(resolved(options, at.settings)).build(at)
 
 
 def _holds_objects(annotation: Any) -> bool:
@@ -41,15 +41,15 @@ def _single(spec: dict[str, Any]) -> tuple[str, Any]:
     return str(name), {} if options is None else options
 
 
-def _resolved(options: Any, settings: Mapping[str, Any]) -> Any:
+def resolved(options: Any, settings: Mapping[str, Any]) -> Any:
     """Options with `$name` replaced by the pair's setting of that name (None where it is not set)."""
     if isinstance(options, str) and options.startswith("$"):
         name, _, fallback = options[1:].partition("|")
         return settings.get(name, fallback or None)
     if isinstance(options, dict):
-        return {key: _resolved(value, settings) for key, value in options.items()}
+        return {key: resolved(value, settings) for key, value in options.items()}
     if isinstance(options, list):
-        return [_resolved(value, settings) for value in options]
+        return [resolved(value, settings) for value in options]
     return options
 
 
