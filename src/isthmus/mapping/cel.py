@@ -10,6 +10,7 @@ from typing import Any
 
 import re2
 
+from isthmus.mapping.plainly import condition
 from isthmus.mapping.problem import TransformProblem, show
 from isthmus.model.canonical import Ref, plain_decimal
 
@@ -34,7 +35,7 @@ _QUOTED = re2.compile(r"""(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*')"
 class Expression:
     """A compiled expression; `paths` are the raw paths it looks at by `raw["path"]` or `raw.path`."""
 
-    __slots__ = ("_known", "_program", "_variables", "paths", "source")
+    __slots__ = ("_known", "_plainly", "_program", "_variables", "paths", "source")
 
     def __init__(self, source: str, variables: Sequence[str]) -> None:
         self.source = source
@@ -47,9 +48,15 @@ class Expression:
             self._program = _environment(tuple(variables)).compile(source)
         except RuntimeError as error:
             raise ValueError(f"not an expression: {_first_line(error)}") from error
+        self._plainly = condition(source, frozenset(variables) - {"raw"}, FUNCTIONS)
 
     def __call__(self, values: Mapping[str, Any], raw: Mapping[str, Any] | None = None) -> Any:
         """The result as a plain Python value; TransformProblem when it cannot be calculated."""
+        if self._plainly is not None:
+            try:
+                return self._plainly({name: plain(values.get(name)) for name in self._variables})
+            except Exception:  # whatever it was, the engine says what is wrong
+                return self._calculated(values, raw)
         if self.paths or "raw" in self._variables:
             return self._calculated(values, raw)
         given = [values.get(name) for name in self._variables]

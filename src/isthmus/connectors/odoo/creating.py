@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.connectors.odoo import codec
-from isthmus.connectors.odoo.columns import Sheet, layout, sheet
-from isthmus.connectors.odoo.external import external_id
+from isthmus.connectors.odoo.addresses import Addresses
+from isthmus.connectors.odoo.columns import Given, Sheet, deferred, layout, often_meant, sheet
+from isthmus.connectors.odoo.external import GivenIds, external_id
 from isthmus.connectors.odoo.fields import Fields, OdooModel
 from isthmus.connectors.odoo.paths import Step
+from isthmus.connectors.odoo.reading import Reader
 from isthmus.connectors.odoo.refusal import clean, is_contention
 from isthmus.connectors.odoo.wire import Wire
-from isthmus.connectors.odoo.writing import Parts, Resolver, must_not_spread
+from isthmus.connectors.odoo.writes import Target, Writes
+from isthmus.connectors.odoo.writing import Parts, Resolver, Typed, encoded, must_not_spread
 from isthmus.sdk import (
     Contended,
     Create,
@@ -37,42 +40,65 @@ _PAUSE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
+class _Below:
+    """The models of chosen child records by their step, and of rows by their field."""
+
+    chosen: Mapping[Step, OdooModel]
+    rows: Mapping[str, OdooModel]
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
-    """One record on its way in: its place among the items, its External ID and parts."""
+    """One record on its way in: its place among the items, its External ID and parts.
+
+    `after` holds, per field of rows and row, what is written once the record is there.
+    """
 
     index: int
     xid: str
     parts: Parts
+    after: dict[str, list[Typed]] = field(default_factory=dict)
 
 
 class Creator:
     """Creates records with their addresses, as many per call as share a layout."""
 
-    def __init__(self, wire: Wire, fields: Fields, resolver: Resolver) -> None:
+    def __init__(self, wire: Wire, fields: Fields, resolver: Resolver, reader: Reader) -> None:
         self._wire = wire
         self._fields = fields
         self._resolver = resolver
+        self._given = GivenIds(wire)
         self._highest: dict[str, int] = {}
+        self._writes = Writes(wire)
+        self.addresses = Addresses(fields, reader, self.create)
 
     async def create(self, model: str, items: Sequence[Create]) -> list[Outcome]:
         """One outcome per item; a record that exists under its external key is adopted, not written."""
         outcomes: dict[int, Outcome] = {}
         try:
             rows = await self._rows(model, items, outcomes)
-            described, children, groups = await self._groups(model, rows)
+            described, below, groups = await self._groups(model, rows)
             if rows:
                 mark = await self._mark(model)
         except IsthmusError as error:
             return [outcomes.get(n) or Failed(error=error) for n in range(len(items))]
+        given = await self._given_ids(described, below.chosen, rows)
         for group in groups:
-            await self._load(described, children, group, outcomes)
+            await self._load(described, below, group, outcomes, given)
         await self._tell(model, items, outcomes, mark if rows else 0)
+        await self._write_after(described, below, rows, outcomes)
         return [outcomes[n] for n in range(len(items))]
 
     async def _rows(self, model: str, items: Sequence[Create], outcomes: dict[int, Outcome]) -> list[_Row]:
         payloads = [{path: v for path, v in item.values.items() if not _nothing(v)} for item in items]
+        settled = await self.addresses.settled(model, payloads, {})
+        sent = [told if not isinstance(told, IsthmusError) else {} for told in settled]
         rows = []
-        for n, parts in enumerate(await self._resolver.parts(model, payloads)):
+        for n, parts in enumerate(await self._resolver.parts(model, sent)):
+            wrong = settled[n]
+            if isinstance(wrong, IsthmusError):
+                outcomes[n] = Failed(error=wrong)
+                continue
             if isinstance(parts, IsthmusError):
                 outcomes[n] = Failed(error=parts)
                 continue
@@ -85,9 +111,7 @@ class Creator:
                 rows.append(_Row(n, external_id(items[n].external_key), parts))
         return rows
 
-    async def _groups(
-        self, model: str, rows: Sequence[_Row]
-    ) -> tuple[OdooModel, dict[Step, OdooModel], list[list[_Row]]]:
+    async def _groups(self, model: str, rows: Sequence[_Row]) -> tuple[OdooModel, _Below, list[list[_Row]]]:
         """Rows that may share a call, by their layout."""
         described = await self._fields.model(model)
         filled = await self._fields.defaults(model) if rows else {}
@@ -97,10 +121,62 @@ class Creator:
             relation = described.get(step.field).relation
             children[step] = await self._fields.model(relation)
             child_filled[step] = (children[step], await self._fields.defaults(relation))
+        by_field: dict[str, tuple[OdooModel, Collection[str]]] = {}
+        for name in {name for row in rows for name in row.parts.rows}:
+            relation = described.get(name).relation
+            by_field[name] = (await self._fields.model(relation), await self._fields.defaults(relation))
         groups: dict[object, list[_Row]] = {}
         for row in rows:
-            groups.setdefault(layout(row.parts, described, filled, child_filled), []).append(row)
-        return described, children, list(groups.values())
+            for name, told in row.parts.rows.items():
+                row.after[name] = deferred(told.new, *by_field[name])
+            groups.setdefault(layout(row.parts, described, filled, child_filled, by_field), []).append(row)
+        below = _Below(children, {name: one for name, (one, _) in by_field.items()})
+        return described, below, list(groups.values())
+
+    async def _write_after(
+        self, model: OdooModel, below: _Below, rows: Sequence[_Row], outcomes: dict[int, Outcome]
+    ) -> None:
+        """Write on rows just made what could not be loaded with them; what fails is found at the next look."""
+        for name, child in below.rows.items():
+            new = {
+                int(outcome.key): row.after[name]
+                for row in rows
+                if any(row.after.get(name, ()))
+                and isinstance(outcome := outcomes.get(row.index), Written)
+                and outcome.created
+            }
+            if not new:
+                continue
+            inverse = model.get(name).inverse
+            found = await self._wire.call(
+                child.name,
+                "search_read",
+                doing=f"reading the rows just made of {len(new)} {model.name}",
+                reads=True,
+                domain=[[inverse, "in", sorted(new)]],
+                fields=[inverse],
+                order="id",
+            )
+            ids: dict[int, list[int]] = {}
+            for one in found:
+                ids.setdefault(int(one[inverse][0]), []).append(int(one["id"]))
+            targets = [
+                Target(0, one, encoded(child, values))
+                for root, several in new.items()
+                for one, values in zip(ids.get(root, ()), several, strict=False)
+                if values
+            ]
+            await self._writes.write(child.name, targets)
+
+    async def _given_ids(self, model: OdooModel, children: Mapping[Step, OdooModel], rows: Sequence[_Row]) -> Given:
+        """External IDs of what many of the rows refer to; none where Odoo does not tell."""
+        found: dict[str, Mapping[int, str]] = {}
+        for name, ids in often_meant([row.parts for row in rows], model, children).items():
+            try:
+                found[name] = await self._given.of(name, ids)
+            except IsthmusError:
+                continue  # ids serve as well, only slower
+        return found
 
     async def _mark(self, model: str) -> int:
         """The highest id there is: what comes out of a load above it was made by it."""
@@ -118,12 +194,18 @@ class Creator:
         return self._highest[model]
 
     async def _load(
-        self, model: OdooModel, children: Mapping[Step, OdooModel], rows: list[_Row], outcomes: dict[int, Outcome]
+        self,
+        model: OdooModel,
+        below: _Below,
+        rows: list[_Row],
+        outcomes: dict[int, Outcome],
+        given: Given,
     ) -> None:
         """Load rows; those that Odoo refuses are taken out until the rest passes."""
         tries = 0
         while rows:
-            call = sheet([(row.index, row.xid, row.parts) for row in rows], model, children)
+            items = [(row.index, row.xid, row.parts) for row in rows]
+            call = sheet(items, model, below.chosen, given, below.rows)
             doing = f"creating {len(rows)} {model.name}" if len(rows) > 1 else f"creating {model.name} {rows[0].xid}"
             try:
                 told = await self._wire.call(
@@ -140,7 +222,7 @@ class Creator:
                 )  # fmt: skip
                 return
             except IsthmusError as error:
-                await self._halve(model, children, rows, outcomes, error)
+                await self._halve(model, below, rows, outcomes, given, error)
                 return
             if told.get("ids"):
                 for row, one in zip(rows, told["ids"], strict=True):
@@ -159,7 +241,7 @@ class Creator:
             accused = _accused(call, rows, messages)
             if not accused:
                 said = clean(str(messages[0].get("message"))) if messages else "nothing"
-                await self._halve(model, children, rows, outcomes, RefusedByTarget(doing, answered=said))
+                await self._halve(model, below, rows, outcomes, given, RefusedByTarget(doing, answered=said))
                 return
             for index, message in accused.items():
                 outcomes[index] = Failed(error=_refused(model.name, rows, index, message))
@@ -168,9 +250,10 @@ class Creator:
     async def _halve(
         self,
         model: OdooModel,
-        children: Mapping[Step, OdooModel],
+        below: _Below,
         rows: list[_Row],
         outcomes: dict[int, Outcome],
+        given: Given,
         error: IsthmusError,
     ) -> None:
         """Find the bad rows where Odoo does not name them."""
@@ -178,8 +261,8 @@ class Creator:
             outcomes[rows[0].index] = Failed(error=error)
             return
         middle = len(rows) // 2
-        await self._load(model, children, rows[:middle], outcomes)
-        await self._load(model, children, rows[middle:], outcomes)
+        await self._load(model, below, rows[:middle], outcomes, given)
+        await self._load(model, below, rows[middle:], outcomes, given)
 
     async def _tell(self, model: str, items: Sequence[Create], outcomes: dict[int, Outcome], mark: int) -> None:
         """Add moments of creation to what was written, and whether it was there before."""

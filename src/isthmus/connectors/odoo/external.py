@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from isthmus.connectors.odoo.fields import Fields
+from isthmus.connectors.odoo.natural import KEPT_SECONDS
 from isthmus.connectors.odoo.wire import Wire
 from isthmus.sdk import InvalidRecord, IsthmusError, Misconfigured, SchemaDrift
 
@@ -36,6 +37,33 @@ def external_key(xid: object) -> str | None:
         return None
     raw = re.sub(rb"=([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), xid[len(prefix) :].encode())
     return raw.decode("utf-8", "replace")
+
+
+class GivenIds:
+    """External IDs that records like countries and taxes carry, whoever gave them; kept for a while.
+
+    `load()` looks a record that is named by its database id up for every row, one named by its External ID once.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._known: dict[str, dict[int, str]] = {}
+        self._read_at: dict[str, float] = {}
+
+    async def of(self, model: str, ids: Collection[int]) -> Mapping[int, str]:
+        """The External ID of each record that has one."""
+        now = self._wire.clock.monotonic()
+        if now - self._read_at.get(model, now) > KEPT_SECONDS:
+            del self._known[model], self._read_at[model]
+        known = self._known.setdefault(model, {})
+        missing = sorted(set(ids) - known.keys())
+        if missing:
+            self._read_at.setdefault(model, now)
+            told = await self._wire.call(
+                model, "get_external_id", doing=f"reading the External IDs of {model}", reads=True, ids=missing
+            )
+            known.update({one: "" for one in missing} | {int(one): str(xid or "") for one, xid in told.items()})
+        return {one: known[one] for one in ids if known[one]}
 
 
 class ExternalIds:
