@@ -28,6 +28,7 @@ EVERYTHING: Mapping[str, Any] = {
     "sync_accounts": True,
     "sync_preferred_vendor": True,
     "sync_bank_tokens": True,
+    "badge_is_number": True,
 }
 """Settings with which a Mapping leaves nothing out."""
 PAIRS = {
@@ -35,6 +36,7 @@ PAIRS = {
     "vendor": ("odoo-vendor", "bng-vendor"),
     "product": ("odoo-product", "bng-product"),
     "product_template": ("odoo-product-template", "bng-product-template"),
+    "employee": ("odoo-employee", "bng-employee"),
 }
 
 

@@ -32,6 +32,9 @@ CONTRACT = {
         Status CreatedAt UpdatedAt Version CustomFields""",
     "product_template": """ProductID ExternalID SKU Name Description Category ProductType UnitOfMeasure ListPrice
         CurrencyCode TaxCode Status CreatedAt UpdatedAt Version CustomFields""",
+    "employee": """EmployeeID ExternalID EmployeeNumber FirstName LastName WorkEmail WorkPhone MobilePhone JobTitle
+        Department ManagerID Location EmploymentType HireDate TerminationDate UserName Status CreatedAt UpdatedAt
+        Version CustomFields""",
 }
 """The fields of the BNG Business API (sections 2.2, 2.3 and 2.10 of its contract); a parent product has those that its
 variants have in common."""
@@ -44,6 +47,8 @@ ON_THE_ODOO_SIDE = {
     "product": """id categ_id product_tmpl_id default_code name description_sale list_price standard_price type
         is_storable barcode uom_id weight taxes_id product_template_attribute_value_ids active sale_ok seller_ids""",
     "product_template": "id name categ_id description_sale list_price type is_storable uom_id taxes_id active sale_ok",
+    "employee": """name work_email work_phone mobile_phone job_title department_id parent_id work_location_id
+        employee_type active""",
 }
 """The Odoo column of the contract's mappings (3.1, 3.2 and 3.7)."""
 ELSEWHERE = {
@@ -56,11 +61,16 @@ ELSEWHERE = {
     "attributes that every variant has alike",
 }
 WITH_ANOTHER = {("product", "WeightUnit"): "the unit of Weight, which is converted to kilograms in the middle"}
+BY_KEY = {("employee", "EmployeeID"): "the record's key, tied by the Link"}
 ONE_WAY = {
     "right_id": "BNG gives the id; Odoo shows it",
     "attributes": "variants are made in Odoo",
     "template": "variants are made in Odoo",
     "preferred_vendor": "purchasing is done in Odoo",
+    "hire_date": "contracts are made in Odoo",
+    "termination_date": "departures are recorded in Odoo",
+    "terminated": "departures are recorded in Odoo",
+    "user_name": "logins are given in Odoo",
 }
 """Canonical fields that one side only reads."""
 
@@ -70,6 +80,7 @@ def test_every_field_of_the_bng_contract_is_mapped(entity: str) -> None:
     mapping = compiled(PAIRS[entity][1])
     mapped = {root(path) for path in mapping.paths}
     explained = COMMON.keys() | {name for where, name in WITH_ANOTHER if where == entity}
+    explained |= {name for where, name in BY_KEY if where == entity}
     assert set(CONTRACT[entity].split()) - explained - mapped == set()
 
 
@@ -125,4 +136,5 @@ def test_without_settings_the_fields_that_need_one_are_left_out() -> None:
         "product": {"right_id", "length", "width", "height", "dimension_unit", "inventory_account", "reorder_point",
                     "reorder_quantity", "income_account", "expense_account", "preferred_vendor"},
         "product_template": {"right_id"},
+        "employee": {"number"},
     }  # fmt: skip

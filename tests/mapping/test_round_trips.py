@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -44,6 +45,11 @@ _SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "tax_code": st.lists(_WORD, min_size=1, max_size=3, unique=True).map(lambda names: "+".join(sorted(names))),
     "attributes": st.dictionaries(_WORD, _WORD, min_size=1, max_size=3),
     "active": st.just(True),
+    "employment_type": st.sampled_from(["employee", "contractor", "intern"]),
+    "work_email": st.builds("{}@{}.example".format, _WORD, _WORD),
+    "work_phone": st.integers(2_000_000, 9_999_999).map("+1650{}".format),
+    "mobile_phone": st.integers(2_000_000, 9_999_999).map("+1650{}".format),
+    "terminated": st.just(False),
     "notes": st.lists(_TEXT, min_size=1, max_size=3).map("\n".join),
     "description": st.lists(st.text("abc &.,-", min_size=1, max_size=9).map(str.strip).filter(bool), min_size=1).map(
         "\n".join
@@ -58,6 +64,7 @@ def _of(field: Field) -> st.SearchStrategy[Any]:
     kinds: dict[FieldType, st.SearchStrategy[Any]] = {
         FieldType.BOOLEAN: st.booleans(),
         FieldType.INTEGER: st.integers(1, 999),
+        FieldType.DATE: st.dates(date(2000, 1, 1), date(2030, 1, 1)),
         FieldType.DECIMAL: _WEIGHTY,
         FieldType.ADDRESS: _ADDRESS,
         FieldType.REFERENCE: st.integers(1, 999).map(lambda n: Ref(field.target or "", str(n))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +34,10 @@ GOOD: dict[str, dict[str, Value]] = {
         "sku": "A-1", "name": "Table", "list_price": {"amount": "5", "currency": "USD"},
         "cost": {"amount": "3", "currency": "USD"}, "unit": "EA", "weight": Decimal(2), "barcode": "123",
         "reorder_point": Decimal(1),
+    },
+    "employee": {
+        "name": "Mary Ann Smith", "work_email": "m@example.com", "work_phone": "+16502530000",
+        "hire_date": date(2025, 3, 1), "termination_date": date(2026, 6, 30),
     },
     "product_template": {"name": "Table", "list_price": {"amount": "5", "currency": "USD"}, "unit": "EA"},
 }  # fmt: skip
@@ -73,6 +78,13 @@ FIRES: dict[str, dict[str, tuple[dict[str, Any], str, str]]] = {
         "weight-not-negative": ({"weight": Decimal("-1")}, "block", "both"),
         "barcode-short": ({"barcode": "1" * 65}, "block", "both"),
         "reorder-not-negative": ({"reorder_point": Decimal("-1")}, "block", "both"),
+    },
+    "employee": {
+        "name-present": ({"name": None}, "block", "both"),
+        "name-of-two": ({"name": "Cher"}, "block", "right"),
+        "email-form": ({"work_email": "mary@"}, "block", "both"),
+        "phone-form": ({"work_phone": "ask reception"}, "warn", "both"),
+        "left-after-hired": ({"termination_date": date(2024, 1, 1)}, "block", "both"),
     },
     "product_template": {
         "name-present": ({"name": ""}, "block", "both"),

@@ -194,6 +194,7 @@ def _missing(mapping: MappingFile, where: str, told: FieldMap, schema: EntitySch
         return True
     raise SchemaDrift(
         f"compiling {mapping.mapping}, {where}: {mapping.system_entity} has no field {', '.join(lost)}",
+        answered="; ".join(f"{name}: {why}" for name in lost if (why := schema.withheld.get(name))),
         facts={"fields": lost, "entity": mapping.system_entity},
     )
 

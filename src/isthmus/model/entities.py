@@ -9,6 +9,8 @@ from isthmus.model.canonical import CanonicalEntity, CanonicalField, MatchKey
 from isthmus.model.describing import ASK, LEFT, LEFT_ONLY, NEWEST, RIGHT, RIGHT_ONLY
 from isthmus.model.describing import described as _field
 from isthmus.model.describing import entity_of as _entity
+from isthmus.model.documents import DOCUMENTS
+from isthmus.model.operations import OPERATIONS
 from isthmus.model.schema import FieldType
 
 
@@ -233,7 +235,7 @@ PRODUCT_TEMPLATE = _entity(
 )  # fmt: skip
 """What several variants have in common: in Odoo a template with more than one variant, in BNG the parent product."""
 
-ENTITIES = MappingProxyType({e.name: e for e in (CUSTOMER, VENDOR, PRODUCT_TEMPLATE, PRODUCT)})
+ENTITIES = MappingProxyType({e.name: e for e in (CUSTOMER, VENDOR, PRODUCT_TEMPLATE, PRODUCT, *OPERATIONS, *DOCUMENTS)})
 """Every Entity that ships, each after those it refers to."""
 
 

@@ -47,7 +47,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntitySchema:
-    """One Entity of one system as discovered: its fields and what can be done with it."""
+    """One Entity of one system as discovered: its fields and what can be done with it.
+
+    `withheld` are fields that the system has and that are never read, each with the reason.
+    """
 
     name: str
     label: str = ""
@@ -56,3 +59,4 @@ class EntitySchema:
     can_update: bool = True
     can_delete: bool = False
     count: int | None = None
+    withheld: dict[str, str] = field(default_factory=dict)

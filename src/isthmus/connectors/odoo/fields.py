@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.connectors.odoo.private import PRIVATE, is_private
 from isthmus.connectors.odoo.wire import Wire
 from isthmus.sdk import EntitySchema, Field, FieldType, Misconfigured, SchemaDrift
 
@@ -92,14 +93,21 @@ class OdooField:
 
 @dataclass(frozen=True, slots=True)
 class OdooModel:
-    """A model and its fields by name."""
+    """A model and its fields by name; `private` are those that are never read."""
 
     name: str
     fields: Mapping[str, OdooField] = field(default_factory=dict)
+    private: frozenset[str] = frozenset()
 
     def get(self, name: str) -> OdooField:
         """A field; raises SchemaDrift when the model has none of that name."""
         found = self.fields.get(name)
+        if found is None and is_private(self.name, name):
+            raise SchemaDrift(
+                f"looking for the field {name} of {self.name}: it is {PRIVATE}",
+                hint="Take it out of the mapping; only work data of employees travels.",
+                facts={"model": self.name, "field": name},
+            )
         if found is None:
             raise SchemaDrift(
                 f"looking for the field {name} of {self.name}: there is none (any more)",
@@ -158,6 +166,7 @@ class Fields:
             can_create=create,
             can_update=write,
             can_delete=unlink,
+            withheld=dict.fromkeys(sorted(model.private), PRIVATE),
         )
 
     async def _label(self, name: str) -> str:
@@ -195,7 +204,8 @@ class Fields:
                 hint=f"Install the app that brings {name}, or correct the mapping.",
                 facts={"model": name},
             ) from error
-        return OdooModel(name, {field: _field(field, spec) for field, spec in told.items()})
+        private = frozenset(field for field in told if is_private(name, field))
+        return OdooModel(name, {f: _field(f, spec) for f, spec in told.items() if f not in private}, private)
 
 
 def _field(name: str, spec: Mapping[str, Any]) -> OdooField:
@@ -223,13 +233,32 @@ def _field(name: str, spec: Mapping[str, Any]) -> OdooField:
 
 
 def _literal_domain(told: Any) -> tuple[Any, ...]:
-    """A field's domain where it is plain data; one that depends on the record tells nothing here."""
+    """A field's domain where it is plain data; of one that depends on the record, the conditions that do not."""
     if isinstance(told, list):
         return tuple(told)
     if not isinstance(told, str):
         return ()
     try:
-        parsed = ast.literal_eval(told)
+        return _conditions(ast.parse(told.strip(), mode="eval").body)
     except (ValueError, SyntaxError):
         return ()
-    return tuple(parsed) if isinstance(parsed, list | tuple) else ()
+
+
+def _conditions(node: ast.expr) -> tuple[Any, ...]:
+    """The plain conditions of a domain's source: added lists are all of them meant, choices between lists are not."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return (*_conditions(node.left), *_conditions(node.right))
+    if not isinstance(node, ast.List):
+        return ()
+    try:
+        return tuple(ast.literal_eval(node))
+    except ValueError:
+        if any(isinstance(one, ast.Constant) for one in node.elts):
+            return ()  # with an `or` between the conditions none of them can be left out
+    out: list[Any] = []
+    for one in node.elts:
+        try:
+            out.append(ast.literal_eval(one))
+        except ValueError:
+            continue
+    return tuple(out)
