@@ -85,7 +85,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotDone:
-    """It is not done, as far as the system's state tells; performing it is safe."""
+    """It is not done, as far as the system's state tells; performing it is safe.
+
+    `blocked` is what would refuse it as things stand, where reading alone tells.
+    """
+
+    blocked: IsthmusError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from isthmus.connectors.odoo.fields import Fields
 from isthmus.connectors.odoo.hooks import Hooks
 from isthmus.connectors.odoo.identity import fingerprint
 from isthmus.connectors.odoo.natural import NaturalKeys
+from isthmus.connectors.odoo.operations import Operations
 from isthmus.connectors.odoo.paths import real
 from isthmus.connectors.odoo.reading import PAGE, Reader, value_domain
 from isthmus.connectors.odoo.rotation import Rotation
@@ -24,6 +25,7 @@ from isthmus.connectors.odoo.updating import Updater
 from isthmus.connectors.odoo.wire import Wire
 from isthmus.connectors.odoo.writing import Resolver
 from isthmus.sdk import (
+    Act,
     AdaptiveConcurrency,
     ByExternalKeys,
     ByKeys,
@@ -40,7 +42,9 @@ from isthmus.sdk import (
     HookStatus,
     IsthmusError,
     Misconfigured,
+    Operation,
     Outcome,
+    Performed,
     Record,
     Scope,
     Secret,
@@ -48,6 +52,7 @@ from isthmus.sdk import (
     Services,
     Traits,
     Update,
+    Verdict,
     WebhookRequest,
 )
 
@@ -75,13 +80,14 @@ class OdooConnector(Connector):
         self._reader = Reader(self.wire, self._fields, natural)
         self._external = ExternalIds(self.wire, self._fields)
         resolver = Resolver(self._fields, natural)
-        self._creator = Creator(self.wire, self._fields, resolver)
-        self._updater = Updater(self.wire, self._fields, self._reader, resolver)
+        self._creator = Creator(self.wire, self._fields, resolver, self._reader)
+        self._updater = Updater(self.wire, self._fields, self._reader, resolver, self._creator.addresses)
         self._roots = Roots(self.wire, self._fields)
         self._changer = Changer(self.wire, self._roots)
         self._hooks = Hooks(self.wire, installation=services.installation, connection=services.connection)
         self._doctor = Doctor(self.wire, self._fields, self._hooks, name=services.connection)
         self._rotation = Rotation(self.wire, connection=services.connection)
+        self._operations = Operations(self.wire, self._fields, self._external)
 
     @property
     def traits(self) -> Traits:
@@ -171,6 +177,15 @@ class OdooConnector(Connector):
             hint="Set the deletes Policy of this Entity to `archive` or `ignore`.",
         )
         return [Failed(error=refusal) for _ in items]
+
+    def operations(self) -> Sequence[Operation]:
+        return self._operations.listing()
+
+    async def perform(self, operation: str, acts: Sequence[Act]) -> Sequence[Performed]:
+        return await self._operations.perform(operation, acts)
+
+    async def verify(self, operation: str, acts: Sequence[Act]) -> Sequence[Verdict]:
+        return await self._operations.verify(operation, acts)
 
     async def exists(self, entity: str, keys: Sequence[str]) -> Mapping[str, bool]:
         """Absent is what neither a search with archived ones nor a read by id finds, with the right to read intact."""

@@ -1,0 +1,195 @@
+"""Vendor bills from purchase orders: the draft has the lines and prices of the vendor's own bill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date as day
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from isthmus.connectors.odoo.operations.desk import Row, number
+from isthmus.connectors.odoo.operations.forms import (
+    INVOICE_FIELDS,
+    Form,
+    InvoiceStands,
+    Key,
+    Quantity,
+    invoice_called,
+    invoice_stands,
+)
+from isthmus.connectors.odoo.operations.invoices import BILLING, INVOICE
+from isthmus.connectors.odoo.operations.method import Method, Work
+from isthmus.connectors.odoo.operations.purchases import PURCHASE, PURCHASING
+from isthmus.sdk import Conflicted, InvalidRecord, Operation
+
+_LINE = "purchase.order.line"
+_CONFIRMED = ("purchase", "done")
+
+
+class BillLine(Form):
+    """What the vendor bills of one line of an order."""
+
+    line: Key = Field(description="The key of the purchase order line.")
+    quantity: Quantity = Field(description="How much, in the unit of the order line.")
+    price: Annotated[Decimal, Field(ge=0)] | None = Field(
+        default=None, description="The unit price on the bill; unset: the one of the order."
+    )
+
+
+class Bill(Form):
+    """A vendor's bill for a purchase order."""
+
+    order: Key = Field(description="The key of the purchase order.")
+    reference: str = Field(default="", max_length=100, description="The vendor's number of the bill.")
+    date: day | None = Field(default=None, description="The date on the bill; unset: today in Odoo.")
+    due: day | None = Field(default=None, description="When it is to be paid; unset: by the payment terms.")
+    lines: tuple[BillLine, ...] = Field(
+        default=(), description="What is billed; none: everything that was received and is not billed yet."
+    )
+
+
+class BillPurchaseOrder(Method[Any]):
+    """A draft bill under an External ID of ours; a second bill of that vendor with the same number is refused."""
+
+    GERUND = "billing"
+    ABOUT: ClassVar[Operation] = Operation(
+        name="bill_purchase_order",
+        label="Bill a purchase order",
+        summary="Makes the draft vendor bill of a purchase order; the same number of the vendor is never billed twice.",
+        input=Bill,
+        result=InvoiceStands,
+        lease={"order": PURCHASE},
+        money=True,
+        batch=20,
+        needs=(PURCHASING, BILLING),
+    )
+
+    def name(self, form: Any) -> str:
+        return f"purchase order {form.order}"
+
+    async def look(self, works: Sequence[Work[Any]]) -> None:
+        ids = [int(work.form.order) for work in works]
+        orders = await self.desk.rows(
+            PURCHASE,
+            ids,
+            ["name", "state", "partner_id", "currency_id", "invoice_ids", "payment_term_id", "fiscal_position_id"],
+            doing=f"reading {len(ids)} purchase orders",
+        )
+        numbers = sorted({work.form.reference for work in works if work.form.reference})
+        tied = [one for row in orders.values() for one in row["invoice_ids"]]
+        partners = sorted({row["partner_id"] for row in orders.values()})
+        bills = await self.desk.search(
+            INVOICE,
+            [["move_type", "=", "in_invoice"], "|", ["id", "in", tied], "&", ["ref", "in", numbers],
+             ["commercial_partner_id", "parent_of", partners]],
+            INVOICE_FIELDS,
+            doing=f"reading the bills of {len(ids)} purchase orders",
+        )  # fmt: skip
+        made = await self.desk.made_by(INVOICE, self.ABOUT.name, [row["id"] for row in bills])
+        rows = {row["id"]: row for row in bills}
+        for work in works:
+            order = work.facts["order"] = orders.get(int(work.form.order))
+            if order is None:
+                work.block(
+                    "there is no such order in this company, or the login may not see it",
+                    "Check the key; it is the id that Odoo shows in the address of the order.",
+                    missing=True,
+                )
+                continue
+            work.called = f"purchase order {order['name']}"
+            self._judge(work, order, rows.get(made.get(work.act.key, 0)), bills)
+
+    def _judge(self, work: Work[Any], order: Row, bill: Row | None, bills: Sequence[Row]) -> None:
+        wanted = work.form.reference
+        twin = next(
+            (row for row in bills if wanted and row["ref"] == wanted and row["state"] != "cancel" and row is not bill),
+            None,
+        )
+        if bill is not None and bill["state"] != "cancel":
+            work.result = invoice_stands(bill)
+        elif bill is not None:
+            work.block(f"its {invoice_called(bill)} was cancelled", "Bill it again under a new key.")
+        elif order["state"] not in _CONFIRMED:
+            work.block(f"its state is {order['state']}", "Confirm the order first (confirm_purchase_order).")
+        elif twin is not None:
+            work.block(
+                f"the vendor's bill {wanted} is there before, as {invoice_called(twin)}",
+                "If it is another bill, correct its number; else nothing is to be done.",
+                kind=Conflicted,
+                bill=twin["id"],
+            )
+
+    async def act(self, works: Sequence[Work[Any]]) -> None:
+        await self._lines(works)
+
+        def sheet(work: Work[Any]) -> list[dict[str, Any]]:
+            order, form, xid = work.facts["order"], work.form, self.desk.xid(self.ABOUT.name, work.act.key)
+            head: dict[str, Any] = {
+                "id": xid,
+                "move_type": "in_invoice",
+                "partner_id/.id": order["partner_id"],
+                "currency_id/.id": order["currency_id"],
+                "invoice_origin": order["name"],
+                "invoice_date": (form.date or self.desk.wire.clock.now().date()).isoformat(),
+            }
+            if form.reference:
+                head["ref"] = form.reference
+            if form.due is not None:
+                head["invoice_date_due"] = form.due.isoformat()
+            elif order["payment_term_id"]:
+                head["invoice_payment_term_id/.id"] = order["payment_term_id"]
+            if order["fiscal_position_id"]:
+                head["fiscal_position_id/.id"] = order["fiscal_position_id"]
+            rows = [_cells(row, f"{xid}_line_{row['id']}") for row in work.facts["rows"]]
+            return [{**head, **rows[0]}, *rows[1:]]
+
+        await self.desk.load(works, INVOICE, sheet, doing=f"making {len(works)} vendor bills")
+
+    async def _lines(self, works: Sequence[Work[Any]]) -> None:
+        """What is billed of every order, as `facts["rows"]`."""
+        ids = [work.facts["order"]["id"] for work in works]
+        found = await self.desk.search(
+            _LINE,
+            [["order_id", "in", ids], ["display_type", "=", False]],
+            ["order_id", "name", "product_id", "product_uom_id", "qty_to_invoice", "price_unit", "discount", "tax_ids"],
+            doing=f"reading the lines of {len(ids)} purchase orders",
+        )
+        for work in works:
+            mine = {str(row["id"]): row for row in found if row["order_id"] == work.facts["order"]["id"]}
+            rows = [{**row, "quantity": row["qty_to_invoice"]} for row in mine.values()
+                    if number(row["qty_to_invoice"]) > 0]  # fmt: skip
+            if work.form.lines:
+                unknown = [asked.line for asked in work.form.lines if asked.line not in mine]
+                if unknown:
+                    said = f"line {', '.join(unknown)} is no line of it"
+                    work.block(said, f"Its lines are: {', '.join(mine)}.", kind=InvalidRecord)
+                    continue
+                rows = []
+                for asked in work.form.lines:
+                    row = mine[asked.line]
+                    price = row["price_unit"] if asked.price is None else asked.price
+                    rows.append({**row, "quantity": asked.quantity, "price_unit": price})
+            if not rows:
+                work.block(
+                    "nothing of it was received that is not billed yet",
+                    "Receive the goods first (receive_purchase_order), or name the lines of the bill.",
+                )
+            work.facts["rows"] = rows
+
+
+def _cells(row: Row, xid: str) -> dict[str, Any]:
+    out = {
+        "invoice_line_ids/id": xid,
+        "invoice_line_ids/name": row["name"],
+        "invoice_line_ids/quantity": row["quantity"],
+        "invoice_line_ids/price_unit": row["price_unit"],
+        "invoice_line_ids/discount": row["discount"],
+        "invoice_line_ids/tax_ids/.id": row["tax_ids"] or "",
+        "invoice_line_ids/purchase_line_id/.id": row["id"],
+    }
+    for name in ("product_id", "product_uom_id"):
+        if row[name]:
+            out[f"invoice_line_ids/{name}/.id"] = row[name]
+    return out
