@@ -63,7 +63,7 @@ def _prediction(entity: EntityBinding, one: Plan) -> Prediction:
 
 
 def _kind(one: Plan) -> str:
-    if one.needs is not None:
+    if one.needs:
         return "wait"
     if one.error is not None:
         return "hold"
@@ -129,7 +129,7 @@ class Loader:
             for item in items:
                 one = plan(entity, item)
                 predictions.append(_prediction(entity, one))
-                if one.needs is None and not one.later:
+                if not one.needs and not one.later:
                     yield one
                 else:
                     waiting.append(item)
@@ -157,8 +157,8 @@ class Loader:
         size = sum(1 for p in plans if p.writes)
         done = 0
         for turn in range(PASSES):
-            waiting = [p for p in todo if p.needs is not None or p.later]
-            ready = [p for p in todo if p.needs is None and not p.later]
+            waiting = [p for p in todo if p.needs or p.later]
+            ready = [p for p in todo if not p.needs and not p.later]
             for slice_ in _slices(ready, 2000):
                 total.add(await self._settler.carry_out(entity, slice_, context))
                 done += sum(1 for p in slice_ if p.writes)
@@ -170,7 +170,7 @@ class Loader:
             items = [p.item for p in waiting]
             await self._gatherer.resolve(entity, items)
             todo = [plan(entity, item) for item in items]
-            if turn == PASSES - 1 or len([p for p in todo if p.needs is not None or p.later]) == len(waiting):
+            if turn == PASSES - 1 or len([p for p in todo if p.needs or p.later]) == len(waiting):
                 total.add(await self._settler.carry_out(entity, todo, context))
                 return total
         return total

@@ -167,6 +167,9 @@ def _verdict(
         return _settle(name, rule, left, right)
     mover: Side = "left" if left_moved else "right"
     if rule.strict and rule.rule in (Rule.LEFT, Rule.RIGHT) and rule.rule.value != mover:
+        owner = left if mover == "right" else right
+        if rule.empties is Empties.KEEP and is_empty(owner.values[name]):
+            return Decision("agree", f"filled on the {mover} only, where the {other(mover)} says nothing")
         return Decision(other(mover), f"changed on the {mover} only; {other(mover)} owns it strictly and is put back")
     mine, theirs = (left, right) if mover == "left" else (right, left)
     if rule.empties is Empties.KEEP and is_empty(mine.values[name]) and not is_empty(theirs.values[name]):
