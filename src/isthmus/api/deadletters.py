@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from isthmus.api.caller import Operator, Running, Viewer
-from isthmus.model.entities import ENTITIES
 from isthmus.operate import deadletters
 from isthmus.store import pairs
 
@@ -65,8 +64,7 @@ async def show(number: int, runtime: Running, caller: Viewer) -> dict[str, Any]:
 @router.patch("/{number}", summary="Put values in place of the record's own for the next try.")
 async def edit(number: int, given: Edit, runtime: Running, caller: Operator) -> dict[str, Any]:
     def change(conn: Any) -> dict[str, Any]:
-        letter = deadletters.show(conn, number)
-        edited = deadletters.edit(conn, number, given.fields, list(ENTITIES[letter["entity"]].fields), caller.name)
+        edited = deadletters.edit(conn, number, given.fields, caller.name)
         if given.retry:
             deadletters.retry(conn, [number], runtime.wake, caller.name)
         return edited

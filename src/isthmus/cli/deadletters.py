@@ -89,16 +89,13 @@ def edit(
     as_json: bool = JSON,
 ) -> None:
     """Put values in place of the record's own for the next try."""
-    from isthmus.model.entities import ENTITIES
     from isthmus.operate import deadletters
 
     fields = dict(_assignment(text) for text in set_)
 
     async def work(runtime: Any) -> Any:
         def change(conn: Any) -> Any:
-            row = deadletters.show(conn, number)
-            known = list(ENTITIES[row["entity"]].fields)
-            edited = deadletters.edit(conn, number, fields, known, actor())
+            edited = deadletters.edit(conn, number, fields, actor())
             if retry:
                 deadletters.retry(conn, [number], runtime.wake, actor())
             return edited

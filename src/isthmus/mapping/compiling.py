@@ -47,7 +47,7 @@ def bindings_of(
     related: Mapping[str, EntitySchema] | None = None,
 ) -> list[Binding | RowsBinding]:
     """The bindings of a mapping, in file order; what is optional and missing is left out."""
-    if entity.name != mapping.canonical:
+    if not entity.is_kind_of(mapping.canonical):
         raise Misconfigured(f"compiling {mapping.mapping}: it maps {mapping.canonical}, not {entity.name}")
     at = _Place(mapping, lookups, rates, settings, related or {})
     out: list[Binding | RowsBinding] = []

@@ -62,7 +62,7 @@ def load_rules(text_or_path: str | Path, entity: CanonicalEntity) -> list[Rule]:
 
 def compile_rules(file: RulesFile, entity: CanonicalEntity) -> list[Rule]:
     """The rules of a file, compiled for an Entity."""
-    if file.entity != entity.name:
+    if not entity.is_kind_of(file.entity):
         raise Misconfigured(f"compiling the rules {file.rules}: they are for {file.entity}, not {entity.name}")
     variables = tuple(entity.fields)
     out = []

@@ -34,13 +34,20 @@ class CanonicalField(Field):
     `items` describes the parts of each row where the field is a list of rows, like the lines of an order.
     `later` is for a reference that a record can do without at first: where what it refers to is not linked yet, the
     record is written without it and the reference follows in a second pass. So a ring of managers can come over.
+    `soft` is for a reference to a record that the pair may well not know: while it is not linked, it is not told.
     """
 
     policy: FieldPolicy = field(default_factory=FieldPolicy)
     later: bool = False
+    soft: bool = False
     items: Mapping[str, CanonicalField] = field(default_factory=dict)
 
     @property
+    @property
+    def soft(self) -> frozenset[str]:
+        """References that are not told while what they refer to is not linked."""
+        return self._soft
+
     def row_references(self) -> Mapping[str, str]:
         """The parts of each row that refer to other records, and the Entity each points to."""
         return {p.name: p.target for p in self.items.values() if p.type is FieldType.REFERENCE and p.target}
@@ -67,7 +74,8 @@ class CanonicalEntity:
 
     `owned_by` names the field whose value decides which side owns a whole record; the pair has to say so for each
     value. `as_of` names the field that says when the record was true: it travels with other fields, is never a reason
-    to write, and what is older than what was agreed last is not taken over.
+    to write, and what is older than what was agreed last is not taken over. `extends` names the shipped Entity that
+    one of a pair's own is made from, whose Mappings and rules serve it as well.
     """
 
     name: str
@@ -79,9 +87,11 @@ class CanonicalEntity:
     totals: Totals | None = None
     owned_by: str | None = None
     as_of: str | None = None
+    extends: str | None = None
     _references: Mapping[str, str] = field(init=False, repr=False, compare=False)
     _above: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _later: frozenset[str] = field(init=False, repr=False, compare=False)
+    _soft: frozenset[str] = field(init=False, repr=False, compare=False)
     _row_references: Mapping[str, Mapping[str, str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +99,7 @@ class CanonicalEntity:
         later = frozenset(f.name for f in self.fields.values() if f.later)
         object.__setattr__(self, "_references", found)
         object.__setattr__(self, "_later", later)
+        object.__setattr__(self, "_soft", frozenset(f.name for f in self.fields.values() if f.soft))
         object.__setattr__(self, "_above", tuple(n for n, to in found.items() if to == self.name and n not in later))
         rows = {f.name: refs for f in self.fields.values() if f.items and (refs := f.row_references)}
         object.__setattr__(self, "_row_references", rows)
@@ -96,6 +107,10 @@ class CanonicalEntity:
     def references(self) -> Mapping[str, str]:
         """Reference fields and the Entity each points to."""
         return self._references
+
+    def is_kind_of(self, name: str) -> bool:
+        """Whether Mappings and rules for the Entity of that name serve this one."""
+        return name in (self.name, self.extends)
 
     @property
     def above(self) -> tuple[str, ...]:

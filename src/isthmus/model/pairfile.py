@@ -60,6 +60,13 @@ class TotalsFile(_Part):
     most: Decimal = Field(Decimal("0.01"), ge=0, description="The largest difference that is settled by itself.")
 
 
+class OwnersFile(_Part):
+    """Which side owns a record, by the value of one of its fields: stock by its warehouse."""
+
+    left: list[str] = Field(default_factory=list, description="Values whose records the left side owns.")
+    right: list[str] = Field(default_factory=list, description="Values whose records the right side owns.")
+
+
 class EntityFile(_Part):
     """One Entity of the pair."""
 
@@ -71,6 +78,7 @@ class EntityFile(_Part):
     first_match_owner: Side = Field("left", description="Whose value stands where two records first meet and differ.")
     shares: str | None = Field(None, description="The Entity that owns the fields when a record serves both.")
     rules: list[str] = Field(default_factory=list, description="Validation rule files, by name.")
+    owners: OwnersFile | None = Field(None, description="Who owns which records, where an Entity is owned by a value.")
     guard: GuardFile = Field(GuardFile.model_validate({}), description="Limits for one go.")
     totals: TotalsFile = Field(TotalsFile.model_validate({}), description="What becomes of totals that differ.")
     fields: dict[str, FieldPolicyFile] = Field(default_factory=dict, description="Policies that differ from default.")

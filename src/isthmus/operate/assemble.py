@@ -15,13 +15,13 @@ from isthmus.errors import Misconfigured
 from isthmus.mapping.cel import Expression, expression
 from isthmus.mapping.compiled import CompiledMapping, compile_mapping, load_mapping
 from isthmus.mapping.custom import extended
+from isthmus.mapping.entityfile import entities_of
 from isthmus.mapping.lookups import Lookups
 from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.mapping.rules import Rule, load_rules
 from isthmus.model.canonical import CanonicalEntity
-from isthmus.model.entities import ENTITIES
 from isthmus.model.pairfile import EntityFile, FieldPolicyFile, PairFile, SideFile
-from isthmus.model.policy import Direction, EntityPolicy, FieldPolicy, Guard, Side, TotalsPolicy
+from isthmus.model.policy import Direction, EntityPolicy, FieldPolicy, Guard, Owners, Side, TotalsPolicy
 from isthmus.model.policy import Rule as Owner
 from isthmus.model.schema import EntitySchema
 from isthmus.sdk.connector import Connector
@@ -93,6 +93,7 @@ class Assembler:
         connectors: Mapping[Side, tuple[int, str, Connector]],
     ) -> PairRuntime:
         """The pair as it runs. Raises Misconfigured or SchemaDrift when files and systems do not fit together."""
+        entities = entities_of(files)
         mappings = {
             name: (mapping_file(files, entity.left.mapping), mapping_file(files, entity.right.mapping))
             for name, entity in file.entities.items()
@@ -118,8 +119,8 @@ class Assembler:
             version=int(pair.version),
             settings=file.settings,
         )
-        for name in _in_order(file):
-            entity, canonical = file.entities[name], extended(_canonical(name), mappings[name])
+        for name in _in_order(file, entities):
+            entity, canonical = file.entities[name], extended(_canonical(name, entities), mappings[name])
             sides = {
                 side: self._side(
                     side,
@@ -144,7 +145,8 @@ class Assembler:
                 policy=policy,
                 rules=rules_of(files, entity.rules, canonical),
                 shares=entity.shares,
-                foreign_policy=_foreign_policy(canonical, policy, entity.shares),
+                foreign_policy=_foreign_policy(canonical, policy, entity.shares, entities),
+                owners=owners_of(canonical, policy, entity),
                 by_origin=_by_origin(canonical, policy),
             )
         for name, binding in out.entities.items():
@@ -210,11 +212,44 @@ def _field_policy(default: FieldPolicy, given: FieldPolicyFile) -> FieldPolicy:
     return replace(default, **given.model_dump(exclude_none=True))
 
 
-def _foreign_policy(canonical: CanonicalEntity, policy: EntityPolicy, shares: str | None) -> EntityPolicy | None:
+def owners_of(canonical: CanonicalEntity, policy: EntityPolicy, entity: EntityFile) -> Owners | None:
+    """Who owns a record, where the Entity goes by a value for that; Misconfigured where the pair does not say it."""
+    name, told = canonical.owned_by, entity.owners
+    if name is None:
+        if told is None:
+            return None
+        raise Misconfigured(
+            f"reading the pair file: entities.{canonical.name}.owners",
+            answered=f"{canonical.name} is not owned by a value",
+            hint="Leave `owners` out; the Policies of its fields say who owns what.",
+        )
+    left, right = ({v.strip().casefold() for v in (getattr(told, s) if told else ())} for s in _SIDES)
+    sides: dict[str, Side] = {**dict.fromkeys(left, _SIDES[0]), **dict.fromkeys(right, _SIDES[1])}
+    twice = sorted(left & right)
+    if not sides or twice:
+        raise Misconfigured(
+            f"reading the pair file: entities.{canonical.name}",
+            answered=f"{', '.join(twice)} has two owners" if twice else f"nobody owns any {name}",
+            hint=f"Say of every {name} which side owns it, once: `owners: {{left: [A, B], right: [C]}}`.",
+        )
+    policies = {side: _of_owner(canonical, policy, entity, side) for side in _SIDES}
+    return Owners(field=name, sides=sides, policies=policies)
+
+
+def _of_owner(canonical: CanonicalEntity, policy: EntityPolicy, entity: EntityFile, side: Side) -> EntityPolicy:
+    """The Policy of records that one side owns: it tells, the other one shows; what the pair file names stays."""
+    owner = FieldPolicy(rule=Owner(side), otherwise=Owner(side), strict=True)
+    fields = {name: policy.fields[name] if name in entity.fields else owner for name in canonical.fields}
+    return replace(policy, fields=fields, first_match_owner=side)
+
+
+def _foreign_policy(
+    canonical: CanonicalEntity, policy: EntityPolicy, shares: str | None, known: Mapping[str, CanonicalEntity]
+) -> EntityPolicy | None:
     """Fields that the owning Entity has as well are only projected from the left, and strictly."""
     if shares is None:
         return None
-    shared = canonical.fields.keys() & _canonical(shares).fields.keys()
+    shared = canonical.fields.keys() & _canonical(shares, known).fields.keys()
     projected = FieldPolicy(rule=Owner.LEFT, otherwise=Owner.LEFT, strict=True)
     return replace(policy, fields={**policy.fields, **dict.fromkeys(shared, projected)})
 
@@ -290,22 +325,22 @@ def _crowded(pair: PairRuntime, binding: EntityBinding) -> bool:
     )
 
 
-def _canonical(name: str) -> CanonicalEntity:
-    if name not in ENTITIES:
+def _canonical(name: str, known: Mapping[str, CanonicalEntity]) -> CanonicalEntity:
+    if name not in known:
         raise Misconfigured(
             f"reading the pair file: entity {name}",
             answered="there is no canonical entity of this name",
-            hint=f"Known entities: {', '.join(sorted(ENTITIES))}.",
+            hint=f"Known entities: {', '.join(sorted(known))}. Describe one of your own in entities/{name}.yaml.",
         )
-    return ENTITIES[name]
+    return known[name]
 
 
-def _in_order(file: PairFile) -> list[str]:
+def _in_order(file: PairFile, known: Mapping[str, CanonicalEntity]) -> list[str]:
     """Entities behind those they depend on."""
     done: list[str] = []
     pending = list(file.entities)
     while pending:
-        ready = [n for n in pending if not (set(_canonical(n).depends_on) & set(pending) - {n})]
+        ready = [n for n in pending if not (set(_canonical(n, known).depends_on) & set(pending) - {n})]
         if not ready:
             return done + pending
         done.extend(ready)

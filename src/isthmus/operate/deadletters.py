@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from isthmus.errors import InvalidRecord, Misconfigured
+from isthmus.mapping.entityfile import entities_of
+from isthmus.operate.assemble import mapping_file, parse_pair
 from isthmus.store import auditlog, changes, pairs
 from isthmus.sync.inbox import Wake
 
@@ -67,11 +69,10 @@ def show(conn: Connection, letter_id: int) -> dict[str, Any]:
     return dict(row._mapping)
 
 
-def edit(
-    conn: Connection, letter_id: int, fields: Mapping[str, Any], known: Sequence[str], actor: str
-) -> dict[str, Any]:
-    """Put canonical values in place of the record's own for the next try; `known` are the Entity's fields."""
-    unknown = sorted(set(fields) - set(known))
+def edit(conn: Connection, letter_id: int, fields: Mapping[str, Any], actor: str) -> dict[str, Any]:
+    """Put canonical values in place of the record's own for the next try."""
+    known = _fields(conn, show(conn, letter_id))
+    unknown = sorted(set(fields) - known)
     if unknown:
         raise InvalidRecord(
             f"editing dead letter {letter_id}",
@@ -84,6 +85,18 @@ def edit(
     conn.execute(text(sql), {"id": letter_id, "override": json.dumps(override)})
     _audit(conn, letter, "edit dead letter", actor, after=dict(fields))
     return {**letter, "override": override}
+
+
+def _fields(conn: Connection, letter: Mapping[str, Any]) -> set[str]:
+    """The canonical fields that the letter's Entity has in its pair: shipped ones, and those the pair describes."""
+    row = pairs.by_id(conn, letter["pair_id"])
+    files = pairs.files(conn, row.id, row.version) if row is not None else {}
+    entity = entities_of(files).get(letter["entity"])
+    known = set(entity.fields) if entity is not None else set()
+    told = parse_pair(files["pair.yaml"]).entities.get(letter["entity"]) if "pair.yaml" in files else None
+    for side in (told.left, told.right) if told is not None else ():
+        known |= mapping_file(files, side.mapping).extra.keys()
+    return known
 
 
 def retry(conn: Connection, letter_ids: Sequence[int], wake: Wake, actor: str) -> int:

@@ -19,7 +19,7 @@ from isthmus.store import pairs
 RATES = "rates.csv"
 _LOOKUP_HEAD = ("system", "value", "canonical")
 _RATES_HEAD = ("valid_from", "base", "quote", "rate")
-_ALLOWED = ("pair.yaml", RATES, "mappings/", "rules/", "lookups/")
+_ALLOWED = ("pair.yaml", RATES, "mappings/", "rules/", "lookups/", "entities/")
 
 LookupRows = list[tuple[str, str, str]]
 RateRows = list[tuple[date, str, str, Decimal]]
@@ -118,7 +118,7 @@ def check_names(files: Mapping[str, str]) -> None:
         raise Misconfigured(
             "reading the pair's files",
             answered=f"unexpected {', '.join(strange)}",
-            hint="A pair consists of pair.yaml, mappings/*.yaml, rules/*.yaml, lookups/*.csv and rates.csv.",
+            hint="A pair consists of pair.yaml, mappings, rules and entities as *.yaml, lookups/*.csv and rates.csv.",
         )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from isthmus.engine.lease import take
 from isthmus.errors import Misconfigured, SafetyLimit
+from isthmus.model.entities import ENTITIES
 from isthmus.operate import folder, lookups
 from isthmus.operate.assemble import parse_pair, template
 from isthmus.operate.runtime import Runtime
@@ -21,7 +22,10 @@ async def add(
 ) -> tuple[int, int]:
     """A new pair from a template that ships; checked against both systems before it is stored."""
     body = template("pairs", shipped).replace("${pair}", name).replace("${left}", left).replace("${right}", right)
-    files = {"pair.yaml": body.replace("${environment}", environment), **lookups.shipped()}
+    body = body.replace("${environment}", environment)
+    own = {name: template("entities", name) for name in parse_pair(body).entities if name not in ENTITIES}
+    entities = {f"entities/{name}.yaml": text for name, text in own.items()}
+    files = {"pair.yaml": body, **entities, **lookups.shipped()}
     return await apply(runtime, files, actor=actor, name=name)
 
 
