@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
-from operating import Joint, joint, ok
+from jointly import Joint, joint, ok
 
 from isthmus.store.database import Database
 from isthmus.testing.fault_proxy import FaultProxy
