@@ -24,9 +24,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reconcile": CORE | {"sdk", "mapping", "engine", "store", "sync"},
     "assist": CORE | {"sdk", "mapping", "engine", "store", "sync"},
     "flows": CORE | {"sdk", "mapping", "engine", "store", "sync"},
-    "operate": CORE | {"sdk", "mapping", "engine", "store", "security", "sync", "detect", "audit", "reconcile"},
+    "operate": CORE
+    | {"sdk", "mapping", "engine", "store", "security", "sync", "detect", "audit", "reconcile", "flows"},
     "api": CORE | {"sdk", "mapping", "store", "security", "sync", "detect", "operate", "flows", "assist", "reconcile"},
-    "cli": CORE | {"sdk", "mapping", "store", "security", "operate", "api", "testing", "sandbox", "demo"},
+    "cli": CORE | {"sdk", "mapping", "store", "security", "operate", "api", "testing", "sandbox", "demo", "flows"},
     "demo": CORE | {"operate", "security", "store", "sandbox"},
     "__init__": set(),
     "__main__": {"cli"},

@@ -24,6 +24,7 @@ from isthmus.model.clock import Clock, SystemClock, new_id
 from isthmus.model.policy import Side
 from isthmus.operate.assemble import Assembler, parse_pair
 from isthmus.operate.fingerprint import check_fingerprint
+from isthmus.operate.flowruntime import FlowRuntime
 from isthmus.operate.secrets import SecretTokens, open_secrets
 from isthmus.sdk.connector import Connector
 from isthmus.sdk.network import NetworkPolicy
@@ -68,6 +69,7 @@ class Runtime:
         self.engine.job(LANE_JOB, self._drain)
         self.engine.job(POLL_JOB, self._poll)
         self.lane = Lane(database, self.clock, self.rng)
+        self.flows = FlowRuntime(self)
         self._open: dict[int, _Open] = {}
         self._pairs: dict[int, tuple[object, PairRuntime]] = {}
         self._fresh: dict[tuple[int, str], asyncio.Event] = {}
@@ -160,6 +162,7 @@ class Runtime:
     async def close(self) -> None:
         """Close every Connection that was opened."""
         await self._close_retired(0)
+        await self.flows.close()
         for held in self._open.values():
             await held.connector.close()
         self._open.clear()

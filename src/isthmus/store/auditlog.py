@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from isthmus.model.card import mask_all
+from isthmus.model.card import mask_all, may_hold_card_number
 from isthmus.store.rows import as_json
 
 
@@ -43,5 +43,6 @@ _APPEND = text(
 def append(conn: Connection, entries: Sequence[Entry]) -> None:
     """Append entries to the audit log in the caller's transaction."""
     if entries:
-        rows = [{name: mask_all(getattr(e, name)) for name in Entry.__slots__} for e in entries]
-        conn.execute(_APPEND, {"rows": as_json(rows)})
+        rows = [{name: getattr(e, name) for name in Entry.__slots__} for e in entries]
+        told = as_json(rows)
+        conn.execute(_APPEND, {"rows": as_json(mask_all(rows)) if may_hold_card_number(told) else told})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
@@ -80,6 +80,27 @@ class Database:
                 free = text("select pg_advisory_unlock(hashtextextended(:key, 0))")
                 await loop.run_in_executor(self._threads, lambda: conn.execute(free, given))
         finally:
+            await loop.run_in_executor(self._threads, conn.close)
+
+    @asynccontextmanager
+    async def exclusive_all(self, keys: Sequence[str]) -> AsyncIterator[None]:
+        """Hold several locks at once, as `exclusive` holds one; all callers take them in the same, sorted order."""
+        loop = asyncio.get_running_loop()
+        conn = await loop.run_in_executor(self._threads, self.engine.connect)
+        conn = conn.execution_options(isolation_level="AUTOCOMMIT")
+        take = text("select pg_try_advisory_lock(hashtextextended(:key, 0))")
+        held: list[str] = []
+        try:
+            for key in keys:
+                given = {"key": key}
+                while not await loop.run_in_executor(self._threads, lambda g=given: conn.execute(take, g).scalar()):  # type: ignore[misc]  # bound now
+                    await asyncio.sleep(0.02)
+                held.append(key)
+            yield
+        finally:
+            if held:
+                free = text("select pg_advisory_unlock_all()")
+                await loop.run_in_executor(self._threads, lambda: conn.execute(free))
             await loop.run_in_executor(self._threads, conn.close)
 
     @property

@@ -53,6 +53,18 @@ flow_version = Table(
     comment="Every published version of a flow, as its file; never changed afterwards.",
 )
 
+flow_secret = Table(
+    "flow_secret",
+    metadata,
+    Column("flow_id", BigInteger, ForeignKey("flow.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("key_id", BigInteger, nullable=False),
+    at("updated_at"),
+    PrimaryKeyConstraint("flow_id", "name"),
+    comment="Secrets that a flow's own requests are signed or sent with, encrypted.",
+)
+
 flow_listener = Table(
     "flow_listener",
     metadata,

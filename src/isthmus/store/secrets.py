@@ -15,7 +15,7 @@ def put(conn: Connection, keys: KeyRing, connection_id: int, secrets: Mapping[st
     """Store secrets of a Connection, replacing those of the same names."""
     if not secrets:
         return
-    key_id, data_key = _data_key(conn, keys)
+    key_id, data_key = usable_data_key(conn, keys)
     sql = """insert into secret (connection_id, name, ciphertext, key_id) values (:id, :name, :sealed, :key_id)
              on conflict (connection_id, name)
              do update set ciphertext = excluded.ciphertext, key_id = excluded.key_id, updated_at = now()"""
@@ -50,7 +50,7 @@ def rewrap(conn: Connection, keys: KeyRing) -> int:
     return len(rows)
 
 
-def _data_key(conn: Connection, keys: KeyRing) -> tuple[int, bytes]:
+def usable_data_key(conn: Connection, keys: KeyRing) -> tuple[int, bytes]:
     """The data key new secrets are sealed under; made when there is none."""
     row = conn.execute(
         text("select id, wrapped, master_id from data_key where retired_at is null order by id desc limit 1")

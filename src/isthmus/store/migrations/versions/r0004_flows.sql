@@ -30,6 +30,17 @@ CREATE TABLE flow_version (
 );
 COMMENT ON TABLE flow_version IS 'Every published version of a flow, as its file; never changed afterwards.';
 
+CREATE TABLE flow_secret (
+	flow_id BIGINT NOT NULL, 
+	name TEXT NOT NULL, 
+	ciphertext BYTEA NOT NULL, 
+	key_id BIGINT NOT NULL, 
+	updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_flow_secret PRIMARY KEY (flow_id, name), 
+	CONSTRAINT fk_flow_secret_flow_id_flow FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE
+);
+COMMENT ON TABLE flow_secret IS 'Secrets that a flow''s own requests are signed or sent with, encrypted.';
+
 CREATE TABLE flow_listener (
 	flow_id BIGINT NOT NULL, 
 	node TEXT NOT NULL, 

@@ -1,0 +1,1 @@
+"""Flows: designed processes as files, run durably, batch by batch."""

@@ -1,0 +1,220 @@
+"""Nodes with effects: asked first whether it is done, stored before it is sent, never sent blind a second time.
+
+The order for every item, whatever happens in between:
+
+1. `verify` says whether the effect has taken place, by external key, document state or query.
+2. What has not is stored as a sent Intent, fenced by the lane's lease.
+3. `send` makes it take place and tells what became of it.
+4. The outcome, the Intent's end and the item's move are one transaction.
+
+A runner that dies between 2 and 4 leaves a sent Intent: the next one begins at 1. Where that finds nothing, it waits
+until the other side's ceiling has passed; where nothing can be told, it is sent again only if repeating is harmless,
+and is held for a person otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from isthmus.errors import IsthmusError, OutcomeUnknown
+from isthmus.flows.item import Emit, IntentEnd, Item, OpenIntent, Out, Result, Trouble, Wait
+from isthmus.flows.node import Node, Place, guarded
+from isthmus.flows.surroundings import NewIntent
+from isthmus.store.rows import as_json
+
+FIRST_LOOK = timedelta(seconds=1)
+"""How soon after a lost answer the other side is asked what became of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """It took place, now or before. `data` is the item afterwards; `answer` is kept with the Intent."""
+
+    data: dict[str, Any]
+    port: str = "out"
+    answer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """It has not taken place as far as the other side tells; sending is right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silent:
+    """The other side cannot tell whether it took place; `error` says why, when it should have been able to."""
+
+    error: IsthmusError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """It surely did not take place, and will not because of this try."""
+
+    error: IsthmusError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """No answer, or one that cannot be read."""
+
+    error: IsthmusError
+
+
+Verdict = Took | Missing | Silent | Refused
+Answer = Took | Refused | Doubt
+
+
+@dataclass(slots=True, kw_only=True)
+class Sending:
+    """An item with its prepared effect: what is stored, what is sent, and under which keys."""
+
+    item: Item
+    action: str
+    payload: Mapping[str, Any]
+    external_key: str | None = None
+    locks: tuple[str, ...] = ()
+    intent: OpenIntent | None = None
+    values: Any = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for the same effect, however often it is sent."""
+        assert self.intent is not None
+        return self.intent.idempotency_key
+
+
+class Effect(Node):
+    """A node that changes something outside. Subclasses give `prepare`, `verify` and `send`."""
+
+    EFFECT: ClassVar[bool] = True
+    GROUP: ClassVar[Any] = "effect"
+
+    def prepare(self, place: Place, item: Item) -> Sending | Result:
+        """What would be sent for an item, or what becomes of it without anything being sent."""
+        raise NotImplementedError
+
+    async def verify(self, place: Place, effects: Sequence[Sending]) -> Sequence[Verdict]:
+        """Whether each effect has taken place; reads only."""
+        return [Silent() for _ in effects]
+
+    async def send(self, place: Place, effects: Sequence[Sending]) -> Sequence[Answer]:
+        """Make them take place; one Answer per effect, in order, no exceptions for an item's own trouble."""
+        raise NotImplementedError
+
+    async def ceiling(self, place: Place) -> timedelta:
+        """The longest time in which a request can still take effect after we gave up waiting for it."""
+        return timedelta(seconds=60)
+
+    def repeats(self, place: Place, effect: Sending) -> bool:
+        """Whether sending it twice is harmless, as when the other side keeps to its idempotency key."""
+        return False
+
+    async def work(self, place: Place, items: Sequence[Item]) -> Sequence[Result]:
+        prepared = [_prepared(self, place, item) for item in items]
+        effects = [one for one in prepared if isinstance(one, Sending)]
+        locks = sorted({lock for one in effects for lock in one.locks})
+        if locks:
+            async with place.world.held(locks):
+                results = await self._carry_out(place, effects)
+        else:
+            results = await self._carry_out(place, effects)
+        found = {id(e): r for e, r in zip(effects, results, strict=True)}
+        return [found[id(one)] if isinstance(one, Sending) else one for one in prepared]
+
+    async def _carry_out(self, place: Place, effects: Sequence[Sending]) -> list[Result]:
+        if not effects:
+            return []
+        results: dict[int, Result] = {}
+        fresh: list[Sending] = []
+        ceiling = await self.ceiling(place)
+        for effect, verdict in zip(effects, await self.verify(place, effects), strict=True):
+            known = self._judged(place, effect, verdict, ceiling)
+            if known is None:
+                fresh.append(effect)
+            else:
+                results[id(effect)] = known
+        if fresh:
+            for effect, intent in zip(fresh, await place.world.send([_intent(place, e) for e in fresh]), strict=True):
+                effect.intent = intent
+            try:
+                answers: Sequence[Answer] = await self.send(place, fresh)
+            except IsthmusError as error:
+                # A verb promises outcomes; if it breaks that promise we do not know what took place.
+                refused = error.action == "halt"
+                answers = [Refused(error=error) if refused else Doubt(error=error) for _ in fresh]
+            for effect, answer in zip(fresh, answers, strict=True):
+                results[id(effect)] = _answered(effect, answer, place, ceiling)
+        return [results[id(effect)] for effect in effects]
+
+    def _judged(self, place: Place, effect: Sending, verdict: Verdict, ceiling: timedelta) -> Result | None:
+        """What is known before anything is sent; None lets it be sent."""
+        open_intent = effect.item.intent
+        if isinstance(verdict, Took):
+            return _took(verdict, open_intent)
+        if isinstance(verdict, Refused):
+            return Trouble(error=verdict.error)
+        if isinstance(verdict, Silent) and verdict.error is not None:
+            return Trouble(error=verdict.error)
+        if open_intent is None:
+            return None
+        left = ceiling.total_seconds() - open_intent.age
+        harmless = self.repeats(place, effect)
+        if harmless and isinstance(verdict, Missing):
+            return None
+        if left > 0:
+            ends = (IntentEnd(id=open_intent.id, state="unknown"),)
+            return Wait(until=place.now + timedelta(seconds=left + 0.05), ends=ends)
+        if harmless or isinstance(verdict, Missing):
+            return None
+        return Trouble(error=_nobody_knows(place, effect), hold=True)
+
+
+def _prepared(node: Effect, place: Place, item: Item) -> Sending | Result:
+    def each(at: Place, one: Item) -> Any:
+        return node.prepare(at, one)
+
+    return guarded(each, place, item)
+
+
+def _intent(place: Place, effect: Sending) -> NewIntent:
+    item = effect.item
+    told = f"{place.world.installation}/{item.run.id}/{item.id}/{place.node}/{item.visit}/{as_json(effect.payload)}"
+    return NewIntent(
+        item=item,
+        node=place.node,
+        action=effect.action,
+        payload=effect.payload,
+        external_key=effect.external_key,
+        idempotency_key=f"{place.world.installation}-{hashlib.sha256(told.encode()).hexdigest()[:32]}",
+    )
+
+
+def _took(verdict: Took, intent: OpenIntent | None) -> Result:
+    ends = () if intent is None else (IntentEnd(id=intent.id, state="confirmed", answer=verdict.answer),)
+    return Emit(outs=(Out(verdict.port, verdict.data),), ends=ends)
+
+
+def _answered(effect: Sending, answer: Answer, place: Place, ceiling: timedelta) -> Result:
+    assert effect.intent is not None
+    if isinstance(answer, Took):
+        return _took(answer, effect.intent)
+    told = answer.error.as_dict()
+    if isinstance(answer, Doubt):
+        ends = (IntentEnd(id=effect.intent.id, state="unknown", error=told),)
+        return Wait(until=place.now + min(FIRST_LOOK, ceiling), ends=ends, memo={"doubt": told})
+    state: Any = "refused" if answer.error.action == "reject" else "dropped"
+    return Trouble(error=answer.error, next_visit=True, ends=(IntentEnd(id=effect.intent.id, state=state, error=told),))
+
+
+def _nobody_knows(place: Place, effect: Sending) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"{effect.action} for {effect.item.key} in {place.flow}.{place.node}",
+        record=effect.item.key,
+        answered="no answer came, and the other side cannot say whether it took place",
+        hint="Look there yourself. Retry the dead letter only if it did not take place; discard it if it did.",
+    )

@@ -1,0 +1,1 @@
+"""The nodes that ship; a module put here is found by itself."""
