@@ -16,6 +16,8 @@ ATTRIBUTES = (
     "type", "string", "help", "required", "readonly", "relation", "relation_field", "selection", "digits", "size",
     "store", "searchable", "translate", "company_dependent", "domain", "depends",
 )  # fmt: skip
+ACTIVE = ("active", "x_active")
+"""What Odoo itself takes for the mark of archived records; models made by hand have the second one."""
 X2MANY = ("one2many", "many2many")
 NUMBERS = ("float", "monetary")
 _TYPES: Mapping[str, FieldType] = {
@@ -114,6 +116,11 @@ class OdooModel:
                 facts={"model": self.name, "field": name},
             )
         return found
+
+    @property
+    def active(self) -> str | None:
+        """The field that is false for archived records, where the model has one."""
+        return next((name for name in ACTIVE if name in self.fields), None)
 
     def has(self, name: str) -> bool:
         """Whether the model has this field."""
