@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from .cards import holds_card_number
+from isthmus.model.card import holds_card_number
+
 from .errors import Problem
 from .schema import Doc, Field, catalogue
 from .values import LONGEST_ADDRESS, Check, card_number, scalar_check

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from .cards import anywhere, holds_card_number
+from isthmus.model.card import holds_card_number
+
 from .errors import Problem
 from .schema import DECIMAL_PLACES, Field
 
@@ -198,7 +199,7 @@ def _object(_: Field) -> Check:
             problems.append(_wrong_type(path, "an object", value))
         elif len(value) > MOST_PROPERTIES:
             problems.append(Problem(path, "TooMany", f"holds {len(value)} members, at most {MOST_PROPERTIES} fit"))
-        elif anywhere(value):
+        elif holds_card_number(value):
             problems.append(card_number(path))
             return None
         return value
