@@ -74,9 +74,13 @@ class BookSettlement(Method[Any]):
     async def look(self, works: Sequence[Work[Any]]) -> None:
         keys = {key: work for work in works for key in self._keys(work)}
         found = await self.desk.external.find(STATEMENT_LINE, list(keys))
-        rows = await self.desk.rows(
-            STATEMENT_LINE, list(found.values()), ["amount"], doing=f"reading {len(found)} statement lines"
+        told = await self.desk.search(
+            STATEMENT_LINE,
+            [["id", "in", list(found.values())]],
+            ["amount"],
+            doing=f"reading {len(keys)} statement lines",
         )
+        rows = {row["id"]: row for row in told}
         for work in works:
             mine = [found[key] for key in self._keys(work) if found.get(key) in rows]
             if len(mine) == len(self._keys(work)):

@@ -182,19 +182,15 @@ class Transfers(Method[Any]):
         work.facts["takes"] = takes
 
     async def act(self, works: Sequence[Work[Any]]) -> None:
-        notes = await self.desk.known(PICKING, "carrier_tracking_ref")
-        pieces: list[_Piece] = [
-            _Piece(work, picking) for work in works for picking in self._touched(work)
-        ]  # one row group per transfer
-        await self._write(pieces, bool(notes))
+        await self._write_quantities(works)
+        await self._write_marks([_Piece(work, picking) for work in works for picking in self._touched(work)])
         for backorder in (True, False):
 
             async def call(todo: list[Work[Any]], backorder: bool = backorder) -> None:
                 ids = [row["id"] for work in todo for row in self._touched(work)]
                 context = _QUIET if backorder else {**_QUIET, "picking_ids_not_to_backorder": ids}
-                await self.desk.call(
-                    PICKING, "button_validate", ids, context=context, doing=f"validating {len(ids)} transfers"
-                )
+                doing = f"validating {len(ids)} transfers"
+                await self.desk.call(PICKING, "button_validate", ids, context=context, doing=doing)
 
             await self.desk.each([work for work in works if work.form.backorder is backorder], call)
 
@@ -203,26 +199,50 @@ class Transfers(Method[Any]):
         ids = {move["picking_id"] for move in work.facts["moves"] if move["id"] in takes}
         return [row for row in work.facts["pickings"] if row["id"] in ids]
 
-    async def _write(self, pieces: Sequence[_Piece], tracked: bool) -> None:
-        """Quantities and the mark, for all transfers in one call; nothing moves yet."""
+    async def _write_quantities(self, works: Sequence[Work[Any]]) -> None:
+        """Say of each move how much of it goes; moves that say so already are left alone.
+
+        They are written on the moves themselves: `load()` through the transfer would bind a move to it again that
+        has gone to a backorder meanwhile.
+        """
+        wanted = {id(work): self._changes(work) for work in works if work.open}
+        for take in sorted({take for moves in wanted.values() for take in moves}, key=str):
+
+            async def call(todo: list[Work[Any]], take: Decimal | None = take) -> None:
+                ids = [move for work in todo for move in wanted[id(work)][take]]
+                values = {"picked": False} if take is None else {"quantity": take, "picked": True}
+                await self.desk.call(
+                    MOVE, "write", ids, vals=values, doing=f"writing the quantities of {len(ids)} moves"
+                )
+
+            await self.desk.each([work for work in works if take in wanted.get(id(work), ())], call)
+
+    def _changes(self, work: Work[Any]) -> dict[Decimal | None, list[int]]:
+        """Moves by what is to be written on them: a quantity, or None for those of which nothing goes."""
+        out: dict[Decimal | None, list[int]] = {}
+        for picking in self._touched(work):
+            moves = [move for move in work.facts["moves"] if move["picking_id"] == picking["id"]]
+            takes = {move["id"]: work.facts["takes"].get(move["id"]) for move in moves}
+            if all(takes[move["id"]] == number(move["quantity"]) and not move["picked"] for move in moves):
+                continue  # Odoo takes everything that is reserved when nothing is picked
+            for move in moves:
+                take = takes[move["id"]]
+                if bool(move["picked"]) != (take is not None) or (
+                    take is not None and take != number(move["quantity"])
+                ):
+                    out.setdefault(take, []).append(move["id"])
+        return out
+
+    async def _write_marks(self, pieces: Sequence[_Piece]) -> None:
+        """The mark, with carrier and tracking number, on all transfers in one call; nothing moves yet."""
+        tracked = bool(await self.desk.known(PICKING, "carrier_tracking_ref"))
 
         def sheet(piece: _Piece) -> list[dict[str, Any]]:
-            work, picking = piece.work, piece.picking
-            head: dict[str, Any] = {".id": picking["id"], "origin": self._origin(work, picking)}
-            head.update(_shipping(work.form, tracked))
-            rows = []
-            for move in (m for m in work.facts["moves"] if m["picking_id"] == picking["id"]):
-                take = work.facts["takes"].get(move["id"])
-                rows.append(
-                    {
-                        "move_ids/.id": move["id"],
-                        "move_ids/quantity": number(move["quantity"]) if take is None else take,
-                        "move_ids/picked": take is not None,
-                    }
-                )
-            return [{**head, **rows[0]}, *rows[1:]]
+            head = {".id": piece.picking["id"], "origin": self._origin(piece.work, piece.picking)}
+            return [{**head, **_shipping(piece.work.form, tracked)}]
 
-        await self.desk.load(pieces, PICKING, sheet, doing=f"writing the quantities of {len(pieces)} transfers")
+        fresh = [piece for piece in pieces if self.mark(piece.work) not in _tokens(piece.picking["origin"])]
+        await self.desk.load(fresh, PICKING, sheet, doing=f"writing on {len(fresh)} transfers what they are for")
 
     def _origin(self, work: Work[Any], picking: Row) -> str:
         """The source document with our mark; marks that a backorder took over from its first part go."""
