@@ -289,6 +289,8 @@ def _shipping_back(shop: Shop, order: Doc, given: Mapping[str, Any] | None) -> l
 def _money_back(shop: Shop, order: Doc, given: Mapping[str, Any]) -> Bag:
     money = basket_of(order).currencies
     total = money.none()
+    if money.presentment != money.shop and given.get("transactions") and given.get("currency") != money.presentment:
+        raise Refused("Currency must be the presentment currency of the order", "currency")
     for one in given.get("transactions") or ():
         if one["kind"] != "REFUND":
             raise Refused(f"Kind {one['kind'].lower()} is not a valid transaction", "transactions")

@@ -55,6 +55,12 @@ class Catalogue:
         """Add variants to a product; all or none. The one that a product has by itself makes room for the first."""
         product = self._product(text)
         lone = self._lone(product)
+        known = {one["name"] for one in product.get("options") or ()}
+        for place, one in enumerate(given):
+            for option in one.get("optionValues") or ():
+                if option.get("optionName") not in known:
+                    told = ("variants", str(place), "optionValues")
+                    raise Refused(f"Option does not exist: {option.get('optionName')}", *told, code="INVALID_INPUT")
         before = len(product["variants"])
         for place, one in enumerate(given):
             product = self._add_variant(product, one, place, "variants")
@@ -216,10 +222,10 @@ class Catalogue:
         if given.get("tags") is not None:
             values["tags"] = sorted({str(tag).strip() for tag in given["tags"] if str(tag).strip()})
         if before is None or "handle" in values:
-            values["handle"] = self._handle(values.get("handle"), str(values.get("title") or ""), before, field)
+            values["handle"] = self._free_handle(values.get("handle"), str(values.get("title") or ""), before, field)
         return values
 
-    def _handle(self, asked: Any, title: str, before: Doc | None, field: str) -> str:
+    def _free_handle(self, asked: Any, title: str, before: Doc | None, field: str) -> str:
         plain = re.sub(r"[^a-z0-9]+", "-", str(asked or title).lower()).strip("-") or "product"
         taken = {one["handle"] for one in self._store.all("Product") if before is None or one["id"] != before["id"]}
         if plain not in taken:

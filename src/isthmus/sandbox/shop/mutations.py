@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from graphql import GraphQLResolveInfo, value_from_ast_untyped
+from graphql import GraphQLResolveInfo, get_named_type, value_from_ast_untyped
 
 from . import aftersales, metafields
 from .errors import Refused, top_level
@@ -344,10 +344,19 @@ def resolve_mutation(source: Any, info: GraphQLResolveInfo[Any], **told: Any) ->
     except Refused as refused:
         payload = {"userErrors": refused.errors, errors: refused.errors}
     kinds = getattr(info.return_type, "fields", {})
+    payload = {**payload, **{name: _coded(kinds, name, payload[name]) for name in ("userErrors", errors)}}
     return {
         field: dereferenced(shop, value, kinds[field].type, {}) if field in kinds else value
         for field, value in payload.items()
     }
+
+
+def _coded(kinds: Mapping[str, Any], name: str, errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """User errors with only such codes as this mutation's errors have."""
+    fields = getattr(get_named_type(kinds[name].type), "fields", {}) if name in kinds else {}
+    known = getattr(get_named_type(fields["code"].type), "values", {}) if "code" in fields else {}
+    other = next((code for code in ("INVALID", "INVALID_INPUT", "GENERIC_ERROR") if code in known), None)
+    return [one | {"code": one["code"] if one["code"] in known else other} for one in errors]
 
 
 def _once(

@@ -22,6 +22,7 @@ class Searched:
 
     texts: Callable[[Store, Doc], list[str]]
     when: bool = False
+    number: bool = False
     whole_day: bool = False
 
 
@@ -41,7 +42,7 @@ def _moment(name: str, *, whole_day: bool = False) -> Searched:
 
 
 def _number(name: str) -> Searched:
-    return Searched(lambda store, doc: [str(number_of(doc[name]))] if doc.get(name) else [])
+    return Searched(lambda store, doc: [str(number_of(doc[name]))] if doc.get(name) else [], number=True)
 
 
 def _variants(name: str) -> Searched:
@@ -166,16 +167,20 @@ def _compared(searched: Searched, store: Store, compare: str, value: str) -> Tes
     wanted = cut(value) if searched.when else value.lower()
 
     def meets(text: str) -> bool:
+        if searched.number and compare and value.isdigit():
+            return _ordered(compare, int(text), int(value))
         if not searched.when:
             here = text.lower()
             return here.startswith(wanted[:-1]) if wanted.endswith("*") else here == wanted
         here = cut(text)
-        if compare == ">":
-            return here >= wanted if searched.whole_day else here > wanted
-        if compare == ">=":
-            return here >= wanted
-        if compare == "<":
-            return here < wanted
-        return here <= wanted if compare == "<=" else here.startswith(wanted)
+        if not compare:
+            return here.startswith(wanted)
+        return here >= wanted if compare == ">" and searched.whole_day else _ordered(compare, here, wanted)
 
     return lambda doc: any(meets(text) for text in searched.texts(store, doc))
+
+
+def _ordered(compare: str, here: Any, wanted: Any) -> bool:
+    """Whether two values stand in this order."""
+    found = {">": here > wanted, ">=": here >= wanted, "<": here < wanted, "<=": here <= wanted}
+    return bool(found[compare])
