@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -131,7 +131,7 @@ class Runtime:
     async def pair(self, pair_id: int) -> tuple[Any, PairRuntime]:
         """A pair's row and its runtime, assembled again whenever its files or Connections changed."""
         row, left, right, files, tables, dated = await self.db.run(_pair_parts, pair_id)
-        stamp = (row.version, left.updated_at, right.updated_at, tables, dated)
+        stamp = (row.version, left.updated_at, right.updated_at, tables, dated, row.listened)
         async with self._opening:
             held = self._pairs.get(pair_id)
             if held is not None and held[0] == stamp:
@@ -157,7 +157,11 @@ class Runtime:
             lookups=_lookups(tables),
             rates=Rates(dated, on=self.clock.now().date()),
         )
-        return await assembler.assemble(row, parse_pair(files["pair.yaml"]), files, connectors)
+        found = await assembler.assemble(row, parse_pair(files["pair.yaml"]), files, connectors)
+        for name in getattr(row, "listened", None) or ():
+            if name in found.entities:
+                found.entities[name] = replace(found.entities[name], listened=True)
+        return found
 
     async def close(self) -> None:
         """Close every Connection that was opened."""
@@ -249,6 +253,8 @@ class Runtime:
         if drained.halt is not None:
             await self.halt(pair_id, drained.halt)
             return -1.0
+        if drained.tally.flows:
+            await self.db.run(self.flows.wake_all, sorted(drained.tally.flows))
         for name in drained.tally.wake - {entity}:
             await self.db.run(self.wake, pair_id, name)
         if entity in drained.tally.wake:

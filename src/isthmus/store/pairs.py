@@ -15,7 +15,8 @@ from isthmus.errors import Misconfigured
 
 def listing(conn: Connection) -> list[Any]:
     """All pairs by name, with the names of their Connections."""
-    sql = """select p.*, l.name as left_name, l.kind as left_kind, r.name as right_name, r.kind as right_kind
+    sql = """select p.*, (select array_agg(distinct o.entity) from flow_listener o where o.pair_id = p.id) as listened,
+                    l.name as left_name, l.kind as left_kind, r.name as right_name, r.kind as right_kind
              from pair p join connection l on l.id = p.left_id join connection r on r.id = p.right_id order by p.name"""
     return list(conn.execute(text(sql)))
 

@@ -13,7 +13,7 @@ from isthmus.errors import Conflicted, DependencyMissing, IsthmusError
 from isthmus.model.canonical import Value, encode
 from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import Failed, Gone, Outcome, Stale, Unsure, Written
-from isthmus.store import auditlog, changes, intents, letters, links
+from isthmus.store import auditlog, changes, flows, intents, letters, links
 from isthmus.store.intents import Intent
 from isthmus.sync import waking
 from isthmus.sync.pair import EntityBinding
@@ -57,6 +57,7 @@ class _Books:
     aliases: list[tuple[str, str, str]] = field(default_factory=list)
     moved_on: list[str] = field(default_factory=list)
     returned: list[tuple[Side, str]] = field(default_factory=list)
+    applied: list[flows.Applied] = field(default_factory=list)
     counts: dict[str, Any] = field(
         default_factory=lambda: {
             **dict.fromkeys(
@@ -104,6 +105,8 @@ def confirm(
     books.hints.extend(waking.rivals(conn, entity, books.moved_on))
     changes.accept(conn, books.hints)
     books.counts["wake"] = {hint.entity for hint in books.hints}
+    if books.applied:
+        books.counts["flows"] = set(flows.hear_pair(conn, entity.pair_id, entity.name, books.applied))
     return books.counts
 
 
@@ -144,6 +147,8 @@ def _book(
         outcome = "held"
     elif one.outcomes or plan.links or plan.tombstone:
         outcome = "applied"
+        if entity.listened and item.changes:
+            books.applied.append(_heard(one))
     else:
         outcome = "unchanged"
         counts["unchanged"] += 1
@@ -180,6 +185,15 @@ def _second_pass(books: _Books, entity: EntityBinding, one: Settled) -> None:
         changes.NewEvent(pair_id=entity.pair_id, entity=name, side=item.origin, key=key, source="dependency")
         for name, key in wanted
     )
+
+
+def _heard(one: Settled) -> flows.Applied:
+    """What flows are told of a Record that was brought into agreement: its keys as they are now."""
+    keys: dict[Side, str | None] = {s: one.plan.item.seen(s).key for s in _SIDES}
+    for side, outcome in one.outcomes.items():
+        if isinstance(outcome, Written):
+            keys[side] = keys[side] or outcome.key
+    return flows.Applied(left=keys["left"], right=keys["right"], side=one.plan.item.origin)
 
 
 def _again(books: _Books, entity: EntityBinding, one: Settled, reason: Mapping[str, Any] | None) -> None:

@@ -43,7 +43,8 @@ class EntityBinding:
     `foreign_policy` is this Entity's Policy for such a record: shared fields are only projected from the left.
     `by_origin` are the Policies of records made on either side, where that decides which side owns a field.
     `crowded`: another Entity of the pair creates records of the same kind on one of the sides.
-    `owners` says which side owns a record, where that goes by one of its values.
+    `owners` says which side owns a record, where that goes by one of its values. `listened`: a flow wants to hear of
+    every Record whose Change is applied.
     """
 
     pair_id: int
@@ -60,6 +61,7 @@ class EntityBinding:
     by_origin: Mapping[Side, EntityPolicy] = field(default_factory=dict)
     siblings: Mapping[Side, Sequence[str]] = field(default_factory=dict)
     crowded: bool = False
+    listened: bool = False
     owners: Owners | None = None
 
     def side(self, side: Side) -> SideBinding:

@@ -46,6 +46,7 @@ class Tally:
     pause: float = 0.0
     kinds: dict[str, int] = field(default_factory=dict)
     wake: set[str] = field(default_factory=set)
+    flows: set[int] = field(default_factory=set)
 
     def add(self, more: Tally) -> None:
         """Add another batch's counts to this one."""
@@ -54,6 +55,7 @@ class Tally:
         self.halt = self.halt or more.halt
         self.pause = max(self.pause, more.pause)
         self.wake |= more.wake
+        self.flows |= more.flows
         for kind, count in more.kinds.items():
             self.kinds[kind] = self.kinds.get(kind, 0) + count
 
