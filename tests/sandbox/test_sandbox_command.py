@@ -35,9 +35,14 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-@pytest.mark.parametrize("kind", ["bng", "odoo"])
-def test_the_screen_says_where_it_is_and_how_to_connect(kind: str) -> None:
-    with command(kind, "--port", "0") as process:
+STANDS_FOR = {"bng": "bng", "odoo": "odoo", "gateway": "bng_gateway"}
+"""Each stand-in and the connector that speaks to it."""
+
+
+@pytest.mark.parametrize("name", STANDS_FOR)
+def test_the_screen_says_where_it_is_and_how_to_connect(name: str) -> None:
+    kind = STANDS_FOR[name]
+    with command(name, "--port", "0") as process:
         assert process.stdout is not None
         shown = ""
         while "Ctrl-C" not in shown:
@@ -49,7 +54,7 @@ def test_the_screen_says_where_it_is_and_how_to_connect(kind: str) -> None:
     found = re.search(r"http://127\.0\.0\.1:\d+", shown)
     assert found
     told = shlex.split(shown[shown.index("isthmus connection add") : shown.index("Ctrl-C")].replace("\\\n", " "))
-    assert told[:7] == ["isthmus", "connection", "add", f"{kind}-sandbox", "--kind", kind, "--url"]
+    assert told[:7] == ["isthmus", "connection", "add", f"{kind.replace('_', '-')}-sandbox", "--kind", kind, "--url"]
     assert told[7] == found.group()
     given = {value.partition("=")[0] for flag, value in zip(told[8::2], told[9::2], strict=True) if flag}
     known = find(kind)
@@ -58,9 +63,9 @@ def test_the_screen_says_where_it_is_and_how_to_connect(kind: str) -> None:
     assert secrets <= set(known.secret_names())
 
 
-@pytest.mark.parametrize("kind", ["bng", "odoo"])
-def test_the_ready_line_is_all_that_a_program_gets_to_read(kind: str) -> None:
-    with command(kind, "--port", "0", "--print-ready", "--admin-key", "k" * 20) as process:
+@pytest.mark.parametrize("name", STANDS_FOR)
+def test_the_ready_line_is_all_that_a_program_gets_to_read(name: str) -> None:
+    with command(name, "--port", "0", "--print-ready", "--admin-key", "k" * 20) as process:
         assert process.stdout is not None
         facts = json.loads(process.stdout.readline())
         assert facts["admin_key"] == "k" * 20

@@ -128,6 +128,51 @@ def odoo(
     _serve(running(settings), ready)
 
 
+@app.command()
+def gateway(
+    host: str = _HOST,
+    port: int = typer.Option(8432, "--port", help="The port; 0 takes a free one."),
+    data: Path | None = _DATA,
+    security_key: str | None = typer.Option(
+        None, "--security-key", help="The merchant account's key; new at every start without."
+    ),
+    signing_key: str | None = typer.Option(None, "--signing-key", help="Signs webhooks; new at every start without."),
+    admin_key: str | None = _ADMIN_KEY,
+    print_ready: bool = _READY,
+) -> None:
+    """Run a payment gateway: charges, captures, refunds, vault, settlement, signed webhooks, fault switches."""
+    from isthmus.sandbox.gateway import Running, Settings, running
+    from isthmus.sandbox.gateway.__main__ import ready_line
+
+    settings = Settings(
+        **_given(
+            host=host, port=port, data=data, security_key=security_key, signing_key=signing_key, admin_key=admin_key
+        )
+    )
+
+    def ready(up: Running) -> None:
+        if print_ready:
+            typer.echo(ready_line(up))
+            return
+        connect = _command(
+            "bng_gateway",
+            up.url,
+            plain={"allow_loopback": "true"},
+            secret={"security_key": settings.security_key, "webhook_signing_key": settings.signing_key},
+        )
+        facts = {
+            "address": up.url,
+            "security key": settings.security_key,
+            "signing key": settings.signing_key,
+            "admin key": settings.admin_key,
+            "test tokens": "test-approve-NAME, test-decline-NAME, test-timeout-NAME, …",
+            "keeps its records": str(data) if data else "in memory: they end with it",
+        }
+        _screen("BNG Gateway sandbox", facts, connect)
+
+    _serve(running(settings), ready)
+
+
 def _given(**told: Any) -> dict[str, Any]:
     """Only what was told, so that the rest is made up or as usual."""
     return {name: value for name, value in told.items() if value is not None}
@@ -135,7 +180,7 @@ def _given(**told: Any) -> dict[str, Any]:
 
 def _command(kind: str, url: str, *, plain: dict[str, str], secret: dict[str, str]) -> str:
     """The command that connects to the sandbox, ready to be pasted into a shell."""
-    lines = [f"isthmus connection add {kind}-sandbox --kind {kind} --url {shlex.quote(url)}"]
+    lines = [f"isthmus connection add {kind.replace('_', '-')}-sandbox --kind {kind} --url {shlex.quote(url)}"]
     lines += [f"--set {shlex.quote(f'{name}={value}')}" for name, value in plain.items()]
     lines += [f"--secret {shlex.quote(f'{name}={value}')}" for name, value in secret.items()]
     return " \\\n  ".join(lines)

@@ -336,7 +336,8 @@ async def too_many_calls_wait_as_long_as_asked(stage: Stage, entity: str) -> Non
     """429 with Retry-After: Failed with RateLimited and that very wait; nothing is sent again meanwhile."""
     connector = stage.connector()
     item = await stage.item(connector, entity)
-    fault = Fault("answer", status=429, headers={"Retry-After": "77"}, when=_writes, times=99)
+    writes = _writes(stage)
+    fault = Fault("answer", status=429, headers={"Retry-After": "77"}, when=writes, times=99)
     stage.wiretap.faults.append(fault)
     before = len(stage.wiretap.heard)
     [outcome] = await connector.create(entity, [item])
@@ -345,7 +346,7 @@ async def too_many_calls_wait_as_long_as_asked(stage: Stage, entity: str) -> Non
     assert isinstance(outcome.error, RateLimited), f"too many calls is no RateLimited: {outcome.error!r}"
     assert outcome.error.wait is not None
     assert outcome.error.wait.total_seconds() == 77, f"asked for 77 s, waits {outcome.error.wait}"
-    sent = [heard for heard in stage.wiretap.heard[before:] if _writes(heard.method, heard.path)]
+    sent = [heard for heard in stage.wiretap.heard[before:] if writes(heard.method, heard.path)]
     assert len(sent) == 1, f"sent {len(sent)} times although asked to wait"
 
 
@@ -353,15 +354,16 @@ async def too_many_calls_wait_as_long_as_asked(stage: Stage, entity: str) -> Non
 async def a_lost_answer_is_unsure_and_sent_once(stage: Stage, entity: str) -> None:
     """The answer to a create breaks off after it took effect: Unsure, one request, and the record is found."""
     kinds: tuple[Literal["lose", "cut"], ...] = ("lose", "cut")
+    writes = _writes(stage)
     for kind in kinds:
         connector = stage.connector()
         item = await stage.item(connector, entity)
         before = len(stage.wiretap.heard)
-        stage.wiretap.faults.append(Fault(kind, when=_writes))
+        stage.wiretap.faults.append(Fault(kind, when=writes))
         [outcome] = await connector.create(entity, [item])
         stage.kept(outcome)
         assert is_unsure(outcome), f"a lost answer was called {outcome}"
-        sent = [heard for heard in stage.wiretap.heard[before:] if _writes(heard.method, heard.path)]
+        sent = [heard for heard in stage.wiretap.heard[before:] if writes(heard.method, heard.path)]
         assert len(sent) == 1, f"a write was sent {len(sent)} times unseen"
         found = await read_all(connector, entity, ByExternalKeys([item.external_key]), ())
         assert len(found) == 1, "the record is not found by its external key"
@@ -372,7 +374,9 @@ async def a_server_error_on_a_write_is_unsure(stage: Stage, entity: str) -> None
     """502 from something in between: the write may have taken place."""
     connector = stage.connector()
     item = await stage.item(connector, entity)
-    stage.wiretap.faults.append(Fault("answer", status=502, body="<html><h1>Bad Gateway</h1></html>", when=_writes))
+    stage.wiretap.faults.append(
+        Fault("answer", status=502, body="<html><h1>Bad Gateway</h1></html>", when=_writes(stage))
+    )
     [outcome] = await connector.create(entity, [item])
     stage.kept(outcome)
     assert is_unsure(outcome), f"a 502 was called {outcome}"
@@ -438,8 +442,14 @@ async def _missing_key(stage: Stage, connector: Connector, entity: str) -> str:
     return told.missing_key.replace("{parent}", made.key)
 
 
-def _writes(method: str, path: str) -> bool:
-    return method in WRITING and "token" not in path and "oauth" not in path
+def _writes(stage: Stage) -> Callable[[str, str], bool]:
+    """Whether a request by this method to this path writes: log-ins and what the scenario says only reads do not."""
+    reads = tuple(stage.scenario.reads)
+
+    def writes(method: str, path: str) -> bool:
+        return method in WRITING and "token" not in path and "oauth" not in path and path not in reads
+
+    return writes
 
 
 _NEED_CHANGE = (

@@ -42,6 +42,7 @@ class Scenario(BaseModel):
     settings: dict[str, Any] = Field(description="The settings of the connection.")
     secrets: dict[str, str] = Field(default_factory=dict, description="Its secrets; made-up ones for recordings.")
     refused: dict[str, str] = Field(default_factory=dict, description="Secrets that the system does not accept.")
+    reads: list[str] = Field(default_factory=list, description="Paths that only read although they are posted to.")
     entities: dict[str, EntityScenario] = Field(min_length=1)
     skip: dict[str, str] = Field(
         default_factory=dict, description="Check -> why it is left out; shown with the result."
