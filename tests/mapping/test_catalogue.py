@@ -34,6 +34,7 @@ DESIGNED = {
     "enum maps": {"enum"},
     "constant": {"constant"},
     "CEL": {"cel"},
+    "trade documents": {"stages", "line_price", "tax_names", "line_tax", "document_currency", "day_at"},
 }
 """What a catalogue has to cover, by purpose, and the transforms that do."""
 

@@ -238,6 +238,15 @@ FUNCTIONS: Mapping[str, tuple[tuple[str, ...], str, Callable[..., Any], str]] = 
     "compare": (("dyn", "dyn"), "int", _compare, "-1, 0 or 1, as exact numbers"),
     "less": (("dyn", "dyn"), "bool", lambda a, b: _compare(a, b) < 0, "whether the first number is smaller"),
     "at_least": (("dyn", "dyn"), "bool", lambda a, b: _compare(a, b) >= 0, "whether it is not smaller"),
+    "more": (("dyn", "dyn"), "bool", lambda a, b: _compare(a, b) > 0, "whether the first number is larger"),
+    "near": (
+        ("dyn", "dyn", "dyn"), "bool", lambda a, b, most: abs(_number(a) - _number(b)) <= _number(most),
+        "whether two numbers differ by no more than the third",
+    ),
+    "sum": (
+        ("list",), "string", lambda all_: plain_decimal(sum((_number(n) for n in all_ if not _blank(n)), Decimal(0))),
+        "exact sum of a list, blanks left out",
+    ),
     "days_between": (("dyn", "dyn"), "int", lambda a, b: (_day(b) - _day(a)).days, "days from the first to the second"),
     "add_days": (
         ("dyn", "int"), "string", lambda a, n: (_day(a) + timedelta(days=n)).isoformat(), "the day so many days later",

@@ -157,9 +157,14 @@ def _charge(at: _Place, name: str, told: Charge, entity: CanonicalEntity) -> Cha
         amount=told.amount,
         write=told.write,
         negative=told.negative,
-        on_create=resolved(told.on_create, at.settings),
+        on_create={p: _without_none(v) for p, v in resolved(told.on_create, at.settings).items()},
         setting=str(told.is_ or "").removeprefix("$"),
     )
+
+
+def _without_none(value: Any) -> Any:
+    """A list without what a setting left open."""
+    return [one for one in value if one not in (None, "")] if isinstance(value, list) else value
 
 
 def _lines(mapping: MappingFile | Rows) -> Iterator[tuple[str, tuple[str, ...], FieldMap]]:

@@ -43,11 +43,6 @@ class CanonicalField(Field):
     items: Mapping[str, CanonicalField] = field(default_factory=dict)
 
     @property
-    @property
-    def soft(self) -> frozenset[str]:
-        """References that are not told while what they refer to is not linked."""
-        return self._soft
-
     def row_references(self) -> Mapping[str, str]:
         """The parts of each row that refer to other records, and the Entity each points to."""
         return {p.name: p.target for p in self.items.values() if p.type is FieldType.REFERENCE and p.target}
@@ -121,6 +116,11 @@ class CanonicalEntity:
     def later(self) -> frozenset[str]:
         """References that may follow in a second pass."""
         return self._later
+
+    @property
+    def soft(self) -> frozenset[str]:
+        """References that are not told while what they refer to is not linked."""
+        return self._soft
 
     def row_references(self) -> Mapping[str, Mapping[str, str]]:
         """Fields that hold rows, and in them the reference parts with the Entity each points to."""

@@ -241,6 +241,10 @@ class Gatherer:
                 for name, value in values.items():
                     values[name] = replaced(value, link)
         await self._recognise_released(items)
+        for name in entity.canonical.soft:
+            for values in (item.seen(side).values for item in items for side in _SIDES):
+                if isinstance(values.get(name), Ref):
+                    del values[name]
 
     async def _recognise_released(self, items: Sequence[Item]) -> None:
         """A reference that leads where it always did was not edited because the Link there was released."""

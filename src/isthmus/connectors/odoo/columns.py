@@ -43,7 +43,7 @@ def layout(
     model: OdooModel,
     filled: Collection[str],
     children: Mapping[Step, tuple[OdooModel, Collection[str]]],
-    rows: Mapping[str, tuple[OdooModel, Collection[str]]],
+    rows: Mapping[str, tuple[OdooModel, Collection[str]]] | None = None,
 ) -> Layout:
     """The layout of one record; `filled` are fields with a default, likewise per child step and field of rows."""
     return Layout(
@@ -58,7 +58,7 @@ def layout(
             (name, one)
             for name, told in parts.rows.items()
             for one in whole(told.new)
-            if _fills_itself(rows[name][0].get(one), rows[name][1])
+            if rows is not None and _fills_itself(rows[name][0].get(one), rows[name][1])
         ),
     )
 
@@ -104,7 +104,7 @@ def sheet(
     given: Given | None = None,
     rows: Mapping[str, OdooModel] | None = None,
 ) -> Sheet:
-    """The call that creates `items`: their index, External ID and parts. Children and `rows`, by field, follow in the root's rows.
+    """The call that creates `items`: their index, External ID and parts; children and rows follow in their rows.
 
     A column of references names records by External ID where `given` has it for all of them, otherwise by id.
     """

@@ -70,6 +70,28 @@ def look_each(records, names):
     return found, refused
 
 
+def moved_rows(record, told):
+    for name in told:
+        rows = record[name]
+        below = rows.fields_get(attributes=['type'])
+        fields = set()
+        for expect in told[name].values():
+            fields.update(expect)
+        fields = sorted(fields)
+        now = {}
+        for row in rows.read(fields or ['id'], load=None):
+            now[row['id']] = row
+        for one in told[name]:
+            row = now.get(int(one))
+            if row is None:
+                return True
+            expect = told[name][one]
+            for field in expect:
+                if not same(plain(row[field], below[field]['type']), expect[field], below[field]['type']):
+                    return True
+    return False
+
+
 def attempt(work):
     savepoint = inner.cr.savepoint()
     try:
@@ -104,6 +126,8 @@ for place, item in enumerate(items):
         outcomes[place] = refused[key]
     elif not all([same(seen[key][name], expect[name], kinds[name]['type']) for name in expect]):
         outcomes[place] = {'outcome': 'changed', 'current': {name: seen[key][name] for name in expect}}
+    elif item.get('rows') and moved_rows(model.browse(key), item['rows']):
+        outcomes[place] = {'outcome': 'changed', 'current': {}}
     else:
         mark = repr(sorted(values.items()))
         if mark not in group_of:
@@ -131,7 +155,7 @@ for place, item in enumerate(items):
 action = {'type': 'ir.actions.act_window_close', 'isthmus': answer}
 """
 
-GUARDED_WRITE = OwnAction(name="Isthmus: guarded write", version=1, marker="# isthmus: guarded write", body=_CODE)
+GUARDED_WRITE = OwnAction(name="Isthmus: guarded write", version=2, marker="# isthmus: guarded write", body=_CODE)
 """Runs with the rights of whoever calls it, so it allows nothing that the caller may not do anyway.
 
 A request and its answer are described in `guarded_call`. Up to 25 different writes share a savepoint, which Odoo

@@ -26,11 +26,15 @@ ACTION_MODEL = "ir.actions.server"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedItem:
-    """One record to write where `expect` still holds; raw Odoo values by field."""
+    """One record to write where `expect` still holds; raw Odoo values by field.
+
+    `rows` expects values of child records as well: field, id as text, raw values by field.
+    """
 
     id: int
     expect: Mapping[str, Any]
     values: Mapping[str, Any]
+    rows: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,10 @@ async def guarded_write(
     """Write many records in one call, each only where its expectation holds."""
     request = {
         "model": model,
-        "items": [{"id": item.id, "expect": dict(item.expect), "values": dict(item.values)} for item in items],
+        "items": [
+            {"id": item.id, "expect": dict(item.expect), "values": dict(item.values), "rows": dict(item.rows)}
+            for item in items
+        ],
     }
     told = await wire.call(ACTION_MODEL, "run", doing=doing, ids=[action], context={**QUIET, CONTEXT_KEY: request})
     answers = told.get(ANSWER_KEY) if isinstance(told, Mapping) else None

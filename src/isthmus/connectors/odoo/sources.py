@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.connectors.odoo.fields import Fields
-from isthmus.connectors.odoo.paths import parse
+from isthmus.connectors.odoo.grouped import Grouping, grouping, key_of
+from isthmus.connectors.odoo.paths import parse, plain
 from isthmus.connectors.odoo.wire import Wire
 from isthmus.connectors.odoo.writing import PARTNER
 from isthmus.sdk import Halt
@@ -42,7 +43,7 @@ class Source:
         """What is read of a changed record besides its moment."""
         if self.model == PARTNER and not self.via:
             return ("parent_id", "type")
-        return (self.via,) if self.via else ()
+        return tuple(self.via.split("+")) if self.via else ()
 
 
 _KNOWN: Mapping[str, tuple[Source, ...]] = {
@@ -61,6 +62,9 @@ class Roots:
 
     async def sources(self, entity: str) -> list[Source]:
         """The Entity itself first, then the models whose records it shows."""
+        sums = grouping(entity)
+        if sums is not None:
+            return await self._of_sums(sums)
         found = [Source(entity), *_KNOWN.get(entity, ()), *self._learned.get(entity, {}).values()]
         own = await self._fields.model(entity)
         if own.has("write_date") and own.get("write_date").computed:
@@ -78,10 +82,26 @@ class Roots:
                 out.append(source)
         return out
 
+    async def _of_sums(self, sums: Grouping) -> list[Source]:
+        """The rows that are added up, and what tells the sums apart, as far as this user may look at it."""
+        rows = Source(sums.model, "+".join(sums.by))
+        out = [rows]
+        model = await self._fields.model(sums.model)
+        for name in sums.by:
+            try:
+                related = await self._fields.model(model.get(name).relation)
+            except Halt:
+                continue
+            if related.has("write_date"):
+                out.append(Source(related.name, "", name))
+        return out
+
     async def learn(self, entity: str, paths: Sequence[str]) -> None:
         """Take note of child records that are read with an Entity: their changes are its changes."""
+        if grouping(entity) is not None:
+            return
         described = await self._fields.model(entity)
-        for path in paths:
+        for path in plain(paths):
             parsed = parse(path)
             spec = described.fields.get(parsed.step.field)
             if spec is None or spec.type != "one2many" or not spec.inverse or not parsed.rest:
@@ -91,13 +111,18 @@ class Roots:
                 source = Source(spec.relation, spec.inverse)
                 self._learned.setdefault(entity, {}).setdefault(source.name, source)
 
-    async def of(self, entity: str, source: Source, rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
-        """The Entity's records behind changed rows of a source, with the moment of the change."""
+    async def of(self, entity: str, source: Source, rows: Sequence[Mapping[str, Any]]) -> list[tuple[int | str, str]]:
+        """The keys of the Entity's records behind changed rows of a source, with the moment of the change."""
         if not rows:
             return []
+        sums = grouping(entity)
+        if sums is not None:
+            return await self._sums_behind(sums, source, rows)
         if not source.via:
             return [(_root(entity, row), str(row["write_date"])) for row in rows]
-        found = [(one, str(row["write_date"])) for row in rows for one in _ids(row[source.via])]
+        found: list[tuple[int | str, str]] = [
+            (one, str(row["write_date"])) for row in rows for one in _ids(row[source.via])
+        ]
         if not source.through or not found:
             return found
         moments = dict(found)
@@ -110,6 +135,19 @@ class Roots:
             fields=[source.through],
         )
         return [(int(row["id"]), moments[_ids(row[source.through])[0]]) for row in behind]
+
+    async def _sums_behind(
+        self, sums: Grouping, source: Source, rows: Sequence[Mapping[str, Any]]
+    ) -> list[tuple[int | str, str]]:
+        if source.via:
+            return [(key, str(row["write_date"])) for row in rows if (key := key_of(row, sums.by)) is not None]
+        moments = {int(row["id"]): str(row["write_date"]) for row in rows}
+        behind = await self._wire.call(
+            sums.model, "search_read", doing=f"looking for the {sums.model} of {source.model}", reads=True,
+            domain=[[source.through, "in", sorted(moments)]], fields=list(sums.by),
+        )  # fmt: skip
+        found = {key: moments[_ids(row[source.through])[0]] for row in behind if (key := key_of(row, sums.by))}
+        return list(found.items())
 
 
 class DeletedAddresses:

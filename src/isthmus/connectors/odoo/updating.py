@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.connectors.odoo import codec
+from isthmus.connectors.odoo.addresses import OWNER, Addresses, is_address_part
 from isthmus.connectors.odoo.fields import Fields, OdooModel
 from isthmus.connectors.odoo.guarded_call import GuardedAnswer, GuardedItem, find_action, guarded_write
 from isthmus.connectors.odoo.paths import ID, Step, parse, real
 from isthmus.connectors.odoo.reading import Reader, Row
 from isthmus.connectors.odoo.refusal import Asked, Refusal, classify
+from isthmus.connectors.odoo.rows import changes, commands, expected, is_rows, same_rows
 from isthmus.connectors.odoo.wire import Wire
 from isthmus.connectors.odoo.writes import Target, Writes
 from isthmus.connectors.odoo.writing import (
@@ -59,11 +61,14 @@ class _Item:
 class Updater:
     """Writes batches of updates; each item gets its own outcome."""
 
-    def __init__(self, wire: Wire, fields: Fields, reader: Reader, resolver: Resolver) -> None:
+    def __init__(
+        self, wire: Wire, fields: Fields, reader: Reader, resolver: Resolver, addresses: Addresses
+    ) -> None:  # fmt: skip
         self._wire = wire
         self._fields = fields
         self._reader = reader
         self._resolver = resolver
+        self._addresses = addresses
         self._writes = Writes(wire)
         self._action: int | None = None
         self._looked_at: float | None = None
@@ -78,7 +83,7 @@ class Updater:
                 await self._keep_to_the_root(model, ready, outcomes)
                 action = await self.action()
                 described = await self._fields.model(model)
-                guarded = [item for item in ready if action is not None and item.parts.own]
+                guarded = [item for item in ready if action is not None and item.parts.itself]
                 plain = [item for item in ready if item not in guarded]
                 plain = await self._as_expected(model, plain, outcomes)
                 await self._find_children(model, [*plain, *guarded])
@@ -105,8 +110,13 @@ class Updater:
         self._action = self._looked_at = None
 
     async def _ready(self, model: str, items: Sequence[Update], outcomes: dict[int, Outcome]) -> list[_Item]:
-        values = await self._resolver.parts(model, [item.values for item in items])
-        expects = await self._resolver.parts(model, [item.expect for item in items])
+        settled = await self._with_addresses(model, items)
+        told = [{} if isinstance(one, IsthmusError) else one for one in settled]
+        values = await self._resolver.parts(
+            model, [_with_changes(one, item.expect) for one, item in zip(told, items, strict=True)]
+        )
+        expects = await self._resolver.parts(model, [_own_expectation(item) for item in items])
+        values = [one if isinstance(one, IsthmusError) else values[n] for n, one in enumerate(settled)]
         ready = []
         for n, (item, parts, expect) in enumerate(zip(items, values, expects, strict=True)):
             if isinstance(parts, IsthmusError):
@@ -124,6 +134,16 @@ class Updater:
                 else:
                     ready.append(_Item(n, int(item.key), item, parts, expect))
         return ready
+
+    async def _with_addresses(self, model: str, items: Sequence[Update]) -> list[Mapping[str, Any] | IsthmusError]:
+        """The values of each item with contacts in place of the parts of addresses."""
+        parts = [n for n, item in enumerate(items) if any(is_address_part(path) for path in item.values)]
+        if not parts:
+            return [item.values for item in items]
+        owned = [int(items[n].key) for n in parts if OWNER not in items[n].values and items[n].key.isdigit()]
+        found = await self._reader.by_ids(model, owned, (OWNER,)) if owned else {}
+        owners = {n: record.values[OWNER] for n in parts if (record := found.get(int(items[n].key))) is not None}
+        return await self._addresses.settled(model, [item.values for item in items], owners)
 
     async def _keep_to_the_root(self, model: str, items: list[_Item], outcomes: dict[int, Outcome]) -> None:
         """Take out writes on a contact below a company that Odoo would carry over to the company."""
@@ -176,10 +196,25 @@ class Updater:
 
     async def _plain(self, described: OdooModel, items: list[_Item], outcomes: dict[int, Outcome]) -> list[_Item]:
         targets = [
-            Target(item.index, item.id, encoded(described, item.parts.own)) for item in items if item.parts.own
+            Target(item.index, item.id, await self._raw(described, item)) for item in items if item.parts.itself
         ]  # fmt: skip
         outcomes.update(await self._writes.write(described.name, targets))
         return [item for item in items if item.index not in outcomes]
+
+    async def _raw(self, described: OdooModel, item: _Item) -> dict[str, Any]:
+        """What is written on the record itself, its rows as commands."""
+        out = encoded(described, item.parts.own)
+        for name, rows in item.parts.rows.items():
+            told = commands(await self._fields.model(described.get(name).relation), rows)
+            if told:
+                out[name] = told
+        return out
+
+    async def _expected_rows(self, described: OdooModel, item: _Item) -> dict[str, Any]:
+        return {
+            name: expected(await self._fields.model(described.get(name).relation), rows)
+            for name, rows in item.parts.rows.items()
+        }
 
     async def _guarded(
         self, action: int, described: OdooModel, items: list[_Item], outcomes: dict[int, Outcome]
@@ -188,8 +223,12 @@ class Updater:
         asked = [
             GuardedItem(
                 id=item.id,
-                expect={name: _expected(described, name, value) for name, value in item.expect.own.items()},
-                values=encoded(described, item.parts.own),
+                expect={
+                    **{name: _expected(described, name, value) for name, value in item.expect.own.items()},
+                    **{name: rows.before for name, rows in item.parts.rows.items()},
+                },
+                values=await self._raw(described, item),
+                rows=await self._expected_rows(described, item),
             )
             for item in items
         ]
@@ -277,6 +316,16 @@ class Updater:
         return out
 
 
+def _with_changes(values: Mapping[str, Any], expect: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with what each list of rows changes in place of the list."""
+    return {p: changes(v, expect.get(p)) if is_rows(p) else v for p, v in values.items()}
+
+
+def _own_expectation(item: Update) -> dict[str, Any]:
+    """What is expected of the record itself; rows and addresses are compared where they are."""
+    return {path: value for path, value in item.expect.items() if not is_rows(path) and not is_address_part(path)}
+
+
 def _written(key: str, at: str) -> Written:
     return Written(key=key, version=at or None, changed_at=codec.moment(at) if at else None)
 
@@ -331,6 +380,8 @@ def _holds(record: Record, expect: Mapping[str, Any]) -> bool:
 
 def same(current: Any, expected: Any) -> bool:
     """Whether two of our values mean the same to Odoo: nothing, false and empty text do, lists in any order."""
+    if isinstance(current, list) and isinstance(expected, list) and any(isinstance(r, dict) for r in current):
+        return same_rows(current, expected)
     if isinstance(current, list | tuple) or isinstance(expected, list | tuple):
         return sorted(map(str, current or ())) == sorted(map(str, expected or ()))
     if current in (None, "", False) and expected in (None, "", False):

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.connectors.odoo.paths import parse, real
+from isthmus.connectors.odoo.grouped import Grouping, grouping
+from isthmus.connectors.odoo.paths import parse, plain
 from isthmus.sdk import SchemaDrift
 
 Spec = Mapping[str, Mapping[str, Any]]
@@ -47,12 +48,15 @@ class _Plan:
 
 async def watches(entity: str, paths: Sequence[str], specs: Callable[[str], Awaitable[Spec]]) -> list[Watch]:
     """What to watch so that a change of any of these paths is told; without paths, of any plain stored field."""
+    sums = grouping(entity)
+    if sums is not None:
+        return await _of_sums(entity, sums, paths, specs)
     own = await specs(entity)
     plan = _Plan(entity)
-    wanted = real(paths) or _plain_fields(own)
+    wanted = plain(paths) or _plain_fields(own)
     for path in wanted:
         await _follow(plan, entity, own, path, specs, 0)
-    plan.add(entity, "", *(name for name in ("active",) if _stored(own, name)))
+    plan.add(entity, "", *(name for name in ("active", "x_active") if _stored(own, name)))
     out = []
     for (model, via), names in plan.fields.items():
         up = plan.up if model == entity and not via else ""
@@ -62,6 +66,16 @@ async def watches(entity: str, paths: Sequence[str], specs: Callable[[str], Awai
         if kept:
             out.append(Watch(entity=entity, model=model, fields=tuple(sorted(kept)), via=via, up=up))
     return out
+
+
+async def _of_sums(
+    entity: str, sums: Grouping, paths: Sequence[str], specs: Callable[[str], Awaitable[Spec]]
+) -> list[Watch]:
+    """The rows that are added up: their numbers, and what they refer to."""
+    own = await specs(sums.model)
+    numbers = {path for path in paths if path in own} or {n for n, one in own.items() if one.get("type") == "float"}
+    kept = {name for name in (*numbers, *sums.by) if _stored(own, name)}
+    return [Watch(entity=entity, model=sums.model, fields=tuple(sorted(kept)), via="+".join(sums.by))]
 
 
 async def _follow(
@@ -110,6 +124,18 @@ async def _follow_related(
     )
     if back:
         plan.add(parent, back, parse(rest).step.field)
+        return
+    down = next(
+        (
+            str(one["relation_field"])
+            for one in spec.values()
+            if one.get("type") == "one2many" and one.get("relation") == parent and one.get("relation_field")
+        ),
+        "",
+    )
+    if down:
+        # A part that is kept in versions of its own: an employee's department stands on the version of the day.
+        plan.add(parent, down, parse(rest).step.field)
 
 
 def _add_children(plan: _Plan, model: str, child: str, inverse: str, rest: str) -> None:

@@ -10,6 +10,7 @@ from isthmus.connectors.odoo import codec
 from isthmus.connectors.odoo.fields import Fields, OdooField, OdooModel
 from isthmus.connectors.odoo.natural import NaturalKeys
 from isthmus.connectors.odoo.paths import ID, KEY, Step, parse
+from isthmus.connectors.odoo.rows import RowChanges, changes, is_rows
 from isthmus.sdk import InvalidRecord, IsthmusError, SchemaDrift
 
 Typed = dict[str, Any]
@@ -24,10 +25,16 @@ _ADDRESS = frozenset({"street", "street2", "zip", "city", "state_id", "country_i
 
 @dataclass(slots=True)
 class Parts:
-    """The values of one write: the record's own, and those of each child record that a step chooses."""
+    """The values of one write: the record's own, those of each child record that a step chooses, and its rows."""
 
     own: Typed = field(default_factory=dict)
     children: dict[Step, Typed] = field(default_factory=dict)
+    rows: dict[str, RowChanges] = field(default_factory=dict)
+
+    @property
+    def itself(self) -> bool:
+        """Whether the record itself is written: its own values, or rows that are written with it."""
+        return bool(self.own or self.rows)
 
 
 class Resolver:
@@ -39,6 +46,7 @@ class Resolver:
 
     async def parts(self, model: str, payloads: Sequence[Mapping[str, Any]]) -> list[Parts | IsthmusError]:
         """The parts of each payload, or what is wrong with it. Raises for what is wrong with all of them."""
+        whole, payloads = payloads, [{p: v for p, v in told.items() if not is_rows(p)} for told in payloads]
         steps = {parse(path).step for payload in payloads for path in payload if not path.startswith("@")}
         described = await self._fields.model(model, *(step.field for step in steps))
         children: dict[Step, OdooModel] = {}
@@ -53,7 +61,40 @@ class Resolver:
                 out.append(_parts(described, children, payload, ids))
             except InvalidRecord as error:
                 out.append(error)
+        await self._with_rows(described, whole, out)
         return out
+
+    async def _with_rows(
+        self, described: OdooModel, payloads: Sequence[Mapping[str, Any]], out: list[Parts | IsthmusError]
+    ) -> None:
+        """Add the rows to each payload's parts, all rows of all payloads resolved together."""
+        told: dict[str, list[tuple[int, RowChanges]]] = {}
+        for n, payload in enumerate(payloads):
+            for path, value in payload.items():
+                if is_rows(path):
+                    made = value if isinstance(value, RowChanges) else changes(value, ())
+                    told.setdefault(parse(path).step.field, []).append((n, made))
+        for name, several in told.items():
+            relation = described.get(name).relation
+            flat = [values for _, rows in several for values in (*rows.new, *rows.changed.values())]
+            resolved = iter(await self.parts(relation, flat))
+            for n, rows in several:
+                found = [next(resolved) for _ in range(len(rows.new) + len(rows.changed))]
+                wrong = next((one for one in found if isinstance(one, IsthmusError)), None)
+                target = out[n]
+                if isinstance(target, IsthmusError):
+                    continue
+                if wrong is not None:
+                    out[n] = wrong
+                    continue
+                typed = [one.own for one in found if isinstance(one, Parts)]
+                target.rows[name] = RowChanges(
+                    new=typed[: len(rows.new)],
+                    changed=dict(zip(rows.changed, typed[len(rows.new) :], strict=True)),
+                    removed=rows.removed,
+                    before=rows.before,
+                    expect=rows.expect,
+                )
 
     async def _natural_ids(
         self, described: OdooModel, children: Mapping[Step, OdooModel], payloads: Sequence[Mapping[str, Any]]

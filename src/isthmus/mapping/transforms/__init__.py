@@ -13,6 +13,7 @@ from isthmus.mapping.transforms import (
     table,
     text,
     time,
+    trade,
     unit,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "table",
     "text",
     "time",
+    "trade",
     "unit",
 ]

@@ -16,6 +16,7 @@ from isthmus.mapping.transforms.text import as_text
 from isthmus.mapping.units import STANDARD, Unit
 from isthmus.model.canonical import plain_decimal
 
+BASE = "base"
 _DIGITS = 18
 """Decimal places kept in the middle: enough that a third of a dozen comes back exactly after rounding."""
 
@@ -35,13 +36,14 @@ class UnitConversion(Transform):
             raw=Decimal("10.00"), value=Decimal("0.833333333333333333"), back=Decimal("10.00"),
             record={"u": "DZ"}, options={"unit": "u", "to": "EA", "kind": "price", "scale": 2},
         ),
+        Example(raw=Decimal(3), value=Decimal(36), record={"u": "DZ"}, options={"unit": "u", "to": "base"}),
         Example(
             raw=Decimal(2), problem="cannot be converted", record={"u": "KG"}, options={"unit": "u", "to": "EA"}
         ),
     )  # fmt: skip
 
     unit: str = Field(description="Raw path that holds the record's unit.")
-    to: str = Field("EA", description="Canonical unit of the middle.")
+    to: str = Field("EA", description="Canonical unit of the middle; `base` is the base unit of the record's own kind.")
     kind: Literal["quantity", "price"] = Field("quantity", description="Quantities multiply, prices divide.")
     table: str | None = Field(None, description="Look-up table that turns the raw unit into a unit code.")
     default: str | None = Field(None, description="Unit of records that name none.")
@@ -52,9 +54,10 @@ class UnitConversion(Transform):
         if not self.enabled:
             return self.step(lambda value, _: value, lambda value, _: value)
         wanted = STANDARD.get(self.to)
-        if wanted is None:
+        if wanted is None and self.to != BASE:
             raise ValueError(f"to: no unit is called {self.to!r}")
         path, table, default, price, target = self.unit, self.table, self.default, self.kind == "price", wanted
+        size = target.factor if target is not None else Decimal(1)
         scale = self.scale if self.scale is not None else (at.raw.scale if at.raw else None)
 
         def unit_of(record: Mapping[str, Any]) -> Unit:
@@ -66,7 +69,7 @@ class UnitConversion(Transform):
             found = STANDARD.get(code)
             if found is None:
                 raise TransformProblem(f"no unit is called {show(code)!r}", code)
-            if found.category != target.category:
+            if target is not None and found.category != target.category:
                 raise TransformProblem(
                     f"{found.code} ({found.category}) cannot be converted to {target.code} ({target.category})", code
                 )
@@ -85,7 +88,7 @@ class UnitConversion(Transform):
             """How many canonical units one raw unit is."""
             with localcontext() as context:
                 context.prec = 50
-                factor = unit_of(record).factor / target.factor
+                factor = unit_of(record).factor / size
                 return 1 / factor if price else factor
 
         def read(value: Any, record: Mapping[str, Any]) -> Any:
