@@ -211,6 +211,52 @@ def entity_page() -> str:
     return "\n".join(out)
 
 
+def schema_rows(schema: dict[str, Any], known: dict[str, Any], before: str = "") -> list[tuple[str, str, str, str]]:
+    """The fields of a JSON Schema, those of lists of rows below their list."""
+    rows = []
+    for name, spec in schema.get("properties", {}).items():
+        kinds = [one.get("format") or one.get("type", "") for one in spec.get("anyOf", [spec])]
+        kind = "decimal" if "number" in kinds else " or ".join(one for one in kinds if one and one != "null")
+        if "enum" in spec:
+            kind = " or ".join(f"`{one}`" for one in spec["enum"])
+        need = "required" if name in schema.get("required", ()) else ""
+        rows.append((f"`{before}{name}`", kind, need, spec.get("description", "")))
+        inner = spec.get("items", {}).get("$ref", "").rpartition("/")[2]
+        if inner:
+            rows += schema_rows(known[inner], known, f"{before}{name}[].")
+    return rows
+
+
+def operations_page() -> str:
+    """The operations of every connector that has some, with their forms."""
+    out = [NOTE, "# Operations", ""]
+    out += [
+        "What a system can be asked to do with its documents, beyond writing their fields. Flows call them by name;"
+    ]
+    out += [
+        "`isthmus connection call` tries one. Each is safe to repeat under the same key: what is done is found, and"
+    ]
+    out += ["not done again. Held meanwhile is the document whose other operations wait until this one has ended.", ""]
+    for kind in installed():
+        try:
+            found = importlib.import_module(f"isthmus.connectors.{kind.key}.operations").OPERATIONS
+        except ModuleNotFoundError:
+            continue
+        out += [f"## {kind.name}", ""]
+        for one in found:
+            held = ", ".join(f"{entity} by `{name}`" for name, entity in one.lease.items())
+            schema = one.input.model_json_schema()
+            rows = schema_rows(schema, schema.get("$defs", {}))
+            out += [f"### {one.name}", "", one.summary, "", table(("field", "type", "", "what it is"), rows), ""]
+            out += [
+                *(f"- Held meanwhile: {held}." for _ in [held] if held),
+                *(["- It books money."] if one.money else []),
+            ]
+            out += [f"- The login needs: {', '.join(one.needs)}." for _ in [one.needs] if one.needs]
+            out += ["- It gives: " + ", ".join(f"`{name}`" for name in one.result.model_fields) + ".", ""]
+    return "\n".join(out)
+
+
 def openapi() -> str:
     """The description of the management API."""
     from isthmus.api.app import create_app
@@ -224,6 +270,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "transforms.md": transform_page,
     "entities.md": entity_page,
+    "operations.md": operations_page,
     "openapi.json": openapi,
 }
 

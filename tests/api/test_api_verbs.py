@@ -23,6 +23,8 @@ ROUTES = {
     "connection authorize": "POST /connections/{name}/authorize",
     "connection accept": "POST /connections/{name}/accept",
     "connection hooks": "POST /connections/{name}/hooks",
+    "connection operations": "GET /connections/{name}/operations",
+    "connection call": "POST /connections/{name}/operations/{operation}",
     "pair add": "POST /pairs",
     "pair list": "GET /pairs",
     "pair pause": "POST /pairs/{name}/pause",

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from isthmus.api.caller import Admin, Running, Viewer
+from isthmus.api.caller import Admin, Operator, Running, Viewer
 from isthmus.model.secret import Secret
-from isthmus.operate import connections
+from isthmus.operate import connections, operations
 from isthmus.store import connections as stored
 
 router = APIRouter(prefix="/connections", tags=["connections"])
@@ -39,6 +39,14 @@ class Hooks(BaseModel):
     admin: dict[str, str] = Field(
         default_factory=dict, description="Temporary administrator secrets; used once, never stored."
     )
+
+
+class Call(BaseModel):
+    """An operation to be done, or to be looked at."""
+
+    input: dict[str, Any] = Field(description="The fields of the operation's input.")
+    key: str = Field("", description="The key of the Act; unset, the input names it, so a repeat is safe.")
+    dry_run: bool = Field(False, description="Only look whether it is done; nothing is written.")
 
 
 _Entities = Annotated[list[str] | None, Query(description="Only these, with their fields; may be given several times.")]
@@ -92,3 +100,15 @@ async def discover(name: str, runtime: Running, caller: Viewer, entity: _Entitie
     row = await runtime.db.run(stored.get, name)
     connector = await runtime.connector(row)
     return [asdict(one) for one in await connector.describe(entity or None)]
+
+
+@router.get("/{name}/operations", summary="What the system can be asked to do with its documents.")
+async def list_operations(name: str, runtime: Running, caller: Viewer) -> list[dict[str, Any]]:
+    return await operations.listing(runtime, name)
+
+
+@router.post("/{name}/operations/{operation}", summary="Have one operation done, or look whether it is.")
+async def call_operation(name: str, operation: str, given: Call, runtime: Running, caller: Operator) -> dict[str, Any]:
+    return await operations.call(
+        runtime, name, operation, given.input, actor=caller.name, key=given.key, dry_run=given.dry_run
+    )

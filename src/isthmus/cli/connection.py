@@ -10,10 +10,13 @@ from typing import Any
 import typer
 
 from isthmus.cli.consent import authorize
+from isthmus.cli.operations import call, operations
 from isthmus.cli.session import JSON, actor, err, grid, out, print_rows, run, say_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Configured logins to systems.")
 app.command()(authorize)
+app.command()(operations)
+app.command()(call)
 
 _SET = typer.Option([], "--set", help="A setting: name=value; may be given several times.")
 _SECRET = typer.Option([], "--secret", help="A secret: name=value, name=@FILE, name=$VARIABLE or name (asks).")

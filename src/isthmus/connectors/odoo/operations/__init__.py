@@ -49,6 +49,9 @@ METHODS: tuple[type[Method[Any]], ...] = (
 )
 """In the order in which an order goes through them."""
 
+OPERATIONS: tuple[Operation, ...] = tuple(method.ABOUT for method in METHODS)
+"""What each of them takes, gives and needs."""
+
 
 class Operations:
     """The operations of one connection, by name."""
