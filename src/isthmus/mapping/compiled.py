@@ -87,7 +87,8 @@ class CompiledMapping:
         self._led = frozenset(_led(bindings))
         self._filled = tuple(b for b in bindings if b.writes_at_all and (b.required or b.default is not None))
         self.paths: tuple[str, ...] = tuple(dict.fromkeys(path for b in bindings for path in b.paths))
-        self.readable = frozenset(f for b in bindings if b.reads_at_all for f in b.fields)
+        sums = [name for b in bindings if isinstance(b, RowsBinding) for name in b.sums]
+        self.readable = frozenset([*sums, *(f for b in bindings if b.reads_at_all for f in b.fields)])
         self.writable = frozenset(self._by_field)
         keys = {key.field for key in entity.match}
         self.key_paths: Mapping[str, str] = {

@@ -120,12 +120,16 @@ def _rows(
         except (ValueError, KeyError) as error:
             raise _wrong(at.mapping, f"{where}.each.{place}", error) from error
     when = expression(each.when, ("raw",)) if each.when else None
+    unknown = [name for name in each.sums if name not in entity.fields]
+    if unknown:
+        raise ValueError(f"{entity.name} has no field {', '.join(unknown)} for a sum")
     charges = [_charge(at, field_name, charge, entity) for field_name, charge in each.charges.items()]
     paths = [
         *([each.id] if each.id else []),
         *(path for binding in bindings for path in binding.paths),
         *(when.paths if when else ()),
         *(path for charge in charges for path in (charge.row, charge.amount)),
+        *each.sums.values(),
     ]
     both = told.direction == "both"
     return RowsBinding(
@@ -138,6 +142,7 @@ def _rows(
         on_create=resolved(each.on_create, at.settings),
         bindings=bindings,
         charges=charges,
+        sums=dict(each.sums),
         references=frozenset(part for part, field in parts.items() if field.type is FieldType.REFERENCE),
         reads_at_all=both or told.direction == "read",
         writes_at_all=both or told.direction == "write",

@@ -58,6 +58,9 @@ class Rows(_Part):
     on_create: dict[str, Any] = Field(default_factory=dict, description="Raw values every new row gets.")
     fields: dict[str, FieldMap] = Field(default_factory=dict, description="Part of a row → how it is mapped.")
     together: list[FieldMap] = Field(default_factory=list, description="Parts that share raw paths.")
+    sums: dict[str, str] = Field(
+        default_factory=dict, description="Canonical field → raw path of a row: read as the sum over the rows."
+    )
     charges: dict[str, Charge] = Field(
         default_factory=dict, description="Canonical field → the row that holds this amount of the whole document."
     )
@@ -150,7 +153,7 @@ class Mapping(_Part):
     @model_validator(mode="after")
     def _once(self) -> Mapping:
         seen: set[str] = set()
-        charges = [name for told in self.fields.values() if told.each for name in told.each.charges]
+        charges = [n for told in self.fields.values() if told.each for n in (*told.each.charges, *told.each.sums)]
         for name in [*self.fields, *charges, *(f for group in self.together for f in group.fields)]:
             if name in seen:
                 raise ValueError(f"{name} is mapped twice")

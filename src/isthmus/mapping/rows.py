@@ -57,6 +57,7 @@ class RowsBinding:
     on_create: Raw
     bindings: Sequence[Binding]
     charges: Sequence[ChargeRow]
+    sums: Mapping[str, str]
     references: frozenset[str]
     reads_at_all: bool
     writes_at_all: bool
@@ -95,6 +96,8 @@ class RowsBinding:
         problems.extend(found)
         if not any(problem.severity == "block" for problem in found):
             values[self.fields[0]] = lines
+        for name, path in self.sums.items():
+            values[name] = sum((as_decimal(a) for row in rows if (a := row.get(path)) is not None), Decimal(0))
         for charge in self.charges:
             amounts = [row.get(charge.amount) for row in _raw_rows(raw, self.path) if charge.holds(row)]
             values[charge.field] = sum((charge.signed(as_decimal(a)) for a in amounts if a is not None), Decimal(0))

@@ -71,11 +71,18 @@ def whole(rows: Sequence[Typed]) -> list[str]:
 def deferred(rows: Sequence[Typed], model: OdooModel, filled: Collection[str]) -> list[Typed]:
     """What has to be written after the load: fields that Odoo fills by itself, where not every row has them.
 
-    In one load all rows share their columns, and an empty cell would keep Odoo from filling the field.
+    In one load all rows share their columns, and an empty cell would keep Odoo from filling the field. What else Odoo
+    fills by itself is written again with it: a unit that is written alone brings the price of the list back.
     """
     everywhere = set(whole(rows))
-    partly = {n for row in rows for n in row if n not in everywhere and _fills_itself(model.get(n), filled)}
-    return [{name: row.pop(name) for name in sorted(partly & row.keys())} for row in rows]
+    own = {n for row in rows for n in row if _fills_itself(model.get(n), filled)}
+    out = []
+    for row in rows:
+        late = (own - everywhere) & row.keys()
+        out.append({name: row[name] for name in sorted(own & row.keys())} if late else {})
+        for name in late:
+            del row[name]
+    return out
 
 
 Given = Mapping[str, Mapping[int, str]]
