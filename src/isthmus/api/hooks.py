@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -17,7 +18,7 @@ from isthmus.errors import AuthFailed, IsthmusError, Misconfigured
 from isthmus.model.policy import Side
 from isthmus.operate.connections import HOOK_SECRET
 from isthmus.operate.runtime import Runtime
-from isthmus.sdk.connector import WebhookRequest
+from isthmus.sdk.connector import Hint, WebhookRequest
 from isthmus.store import connections, pairs, secrets
 from isthmus.sync.pair import PairRuntime
 
@@ -71,9 +72,19 @@ async def _take(runtime: Runtime, connection: str, held: Held, delivery: Webhook
     def current(conn: Connection) -> bool:
         return bool(_stamp(conn, connection) == stamp)
 
+    def told(conn: Connection, hints: Sequence[Hint]) -> None:
+        runtime.flows.hear(conn, target["id"], hints)
+
     try:
         done = await receive(
-            runtime.db, target["id"], target["connector"], target["pairs"], delivery, runtime.wake, current=current
+            runtime.db,
+            target["id"],
+            target["connector"],
+            target["pairs"],
+            delivery,
+            runtime.wake,
+            current=current,
+            also=told if target["listened"] else None,
         )
     except AuthFailed:
         raise
@@ -119,6 +130,7 @@ async def _target(runtime: Runtime, name: str) -> Held | None:
         "secret": stored[HOOK_SECRET].reveal() if HOOK_SECRET in stored else "",
         "connector": await runtime.connector(row),
         "pairs": found,
+        "listened": bool(stamp[-1]),
     }
     if broken:
         cache.pop(name, None)  # it may be mended without anything here changing
@@ -129,7 +141,8 @@ async def _target(runtime: Runtime, name: str) -> Held | None:
 
 def _stamp(conn: Connection, name: str) -> Any:
     sql = """select c.id, c.updated_at, (select array_agg((p.id, p.version)::text order by p.id) from pair p
-                                         where c.id in (p.left_id, p.right_id)) as pairs
+                                         where c.id in (p.left_id, p.right_id)) as pairs,
+                    exists (select 1 from flow_listener o where o.connection_id = c.id) as listened
              from connection c where c.name = :name"""
     row = conn.execute(text(sql), {"name": name}).one_or_none()
     return None if row is None else tuple(row)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
 from isthmus.model.policy import Side
-from isthmus.sdk.connector import ChangePage
+from isthmus.sdk.connector import ChangePage, Connector, Hint
 from isthmus.store.database import Database
 from isthmus.sync.inbox import Accepted, Wake, accept
 from isthmus.sync.pair import PairRuntime
@@ -45,6 +46,29 @@ def _store(
     done = accept(conn, pair, side, page.hints, source="poll", wake=wake) if page.hints else Accepted()
     write_cursor(conn, pair.id, side, system_entity, page.cursor)
     return done
+
+
+async def poll_connection(
+    db: Database,
+    connection_id: int,
+    connector: Connector,
+    entity: str,
+    hear: Callable[[Connection, Sequence[Hint]], None],
+) -> int:
+    """The same for an Entity of one Connection that flows listen to without a pair; returns how many hints."""
+    side = f"connection {connection_id}"
+    cursor = await db.run(read_cursor, 0, side, entity)
+    count = 0
+
+    def store(conn: Connection, page: ChangePage) -> None:
+        if page.hints:
+            hear(conn, page.hints)
+        write_cursor(conn, 0, side, entity, page.cursor)
+
+    async for page in connector.changes(entity, cursor):
+        await db.run(store, page)
+        count += len(page.hints)
+    return count
 
 
 def read_cursor(conn: Connection, pair_id: int, side: str, entity: str) -> str | None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from isthmus.errors import AuthFailed
 from isthmus.model.card import mask
 from isthmus.model.policy import Side
-from isthmus.sdk.connector import Connector, Delivery, WebhookRequest
+from isthmus.sdk.connector import Connector, Delivery, Hint, WebhookRequest
 from isthmus.store.database import Database
 from isthmus.sync.inbox import Accepted, Wake, accept
 from isthmus.sync.pair import PairRuntime
@@ -33,14 +33,15 @@ async def receive(
     wake: Wake,
     *,
     current: Callable[[Connection], bool] | None = None,
+    also: Callable[[Connection, Sequence[Hint]], None] | None = None,
 ) -> Accepted:
     """Take one delivery in. A repeated delivery is answered like the first and changes nothing.
 
     Raises AuthFailed when the signature or secret is wrong, Outdated when `current` says that what is handed in here
-    is not what the database has (any more); nothing is stored then.
+    is not what the database has (any more); nothing is stored then. `also` hears of the hints in the same transaction.
     """
     delivery = connector.receive(request)
-    return await db.run(_store, connection_id, pairs, request, delivery, wake, current)
+    return await db.run(_store, connection_id, pairs, request, delivery, wake, current, also)
 
 
 def _store(
@@ -51,6 +52,7 @@ def _store(
     delivery: Delivery,
     wake: Wake,
     current: Callable[[Connection], bool] | None,
+    also: Callable[[Connection, Sequence[Hint]], None] | None,
 ) -> Accepted:
     if current is not None and not current(conn):
         raise Outdated
@@ -61,6 +63,8 @@ def _store(
     for pair, side in pairs:
         done = accept(conn, pair, side, delivery.hints, source="webhook", wake=wake, delivery_id=delivery_id)
         events, coalesced, echoes = events + done.events, coalesced + done.coalesced, echoes + done.echoes
+    if also is not None:
+        also(conn, delivery.hints)
     return Accepted(events, coalesced, echoes)
 
 

@@ -41,6 +41,7 @@ def register(runtime: Runtime) -> None:
     runtime.engine.every("sweeps", CHECK_SECONDS, sweeps)
     runtime.engine.every("hooks", CHECK_SECONDS, hooks)
     runtime.engine.every("lanes", STALE_SECONDS, lanes)
+    runtime.flows.register_chores()
 
 
 def ask_for_sweeps(conn: Connection, runtime: Runtime) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from isthmus.detect.poll import poll_connection
 from isthmus.engine.lease import Lease, LeaseLost, take
 from isthmus.errors import IsthmusError, Misconfigured, Retry
 from isthmus.flows.compiled import CompiledFlow, compile_flow
@@ -24,6 +25,7 @@ from isthmus.flows.surroundings import Bound, NewIntent
 from isthmus.mapping.lookups import LookupRow, Lookups, LookupTable
 from isthmus.model.clock import Clock
 from isthmus.model.schema import EntitySchema
+from isthmus.sdk.connector import Hint
 from isthmus.sdk.http import HttpClient
 from isthmus.sdk.limits import AdaptiveConcurrency, Rate, TokenBucket
 from isthmus.sdk.network import NetworkPolicy
@@ -35,6 +37,11 @@ if TYPE_CHECKING:
     from isthmus.operate.runtime import Runtime
 
 FLOW_JOB = "flow"
+FLOW_POLL_JOB = "flow poll"
+SCHEDULE_SECONDS = 1.0
+POLL_SECONDS = 5.0
+STALE_SECONDS = 15.0
+"""What is due this long without being looked at has lost its wake-up."""
 SCHEMA_SECONDS = 300.0
 """How long what a system says of an Entity is believed."""
 MOST_HELD = 3
@@ -209,6 +216,7 @@ class FlowRuntime:
         self._lane = FlowLane(runtime.db, runtime.clock, runtime.rng)
         self._compiled: dict[tuple[int, int, str], CompiledFlow] = {}
         runtime.engine.job(FLOW_JOB, self._drain)
+        runtime.engine.job(FLOW_POLL_JOB, self._poll)
 
     def wake(self, conn: Connection, flow_id: int) -> None:
         """Wake a flow's lane in the caller's transaction."""
@@ -308,7 +316,55 @@ class FlowRuntime:
         at = None if seconds <= 0 else self._runtime.clock.now() + timedelta(seconds=seconds)
         self._runtime.engine.wake(conn, FLOW_JOB, str(flow_id), {"flow": flow_id}, at=at)
 
+    def hear(self, conn: Connection, connection_id: int, hints: Sequence[Hint]) -> None:
+        """Tell the flows that listen to a Connection, in the caller's transaction."""
+        by_entity: dict[str, list[str]] = {}
+        for hint in hints:
+            by_entity.setdefault(hint.entity, []).append(hint.key)
+        self.wake_all(conn, flows.hear_connection(conn, connection_id, by_entity))
+
+    async def _poll(self, args: dict[str, Any]) -> None:
+        """Poll one Entity of one Connection that flows listen to without a pair."""
+        row = await self._runtime.db.run(connections.by_id, int(args["connection"]))
+        if row is None:
+            return
+        try:
+            connector = await self._runtime.connector(row)
+
+            def hear(conn: Connection, hints: Sequence[Hint]) -> None:
+                self.hear(conn, int(row.id), hints)
+
+            await poll_connection(self._runtime.db, int(row.id), connector, str(args["entity"]), hear)
+        except IsthmusError as error:
+            _LOG.warning("%s; it is polled again at the next turn", error)
+
     # -- chores --------------------------------------------------------------------------------------------------
+
+    def register_chores(self) -> None:
+        """What the service does for flows on a schedule; whichever worker comes first takes the turn."""
+        db = self._runtime.db
+
+        async def schedules() -> None:
+            await db.run(self.fire_schedules)
+
+        async def polls() -> None:
+            await db.run(self._ask_for_polls)
+
+        async def unattended() -> None:
+            await db.run(self.wake_unattended, STALE_SECONDS)
+
+        async def old() -> None:
+            await db.run(runs.forget_old)
+
+        self._runtime.engine.every("flow schedules", SCHEDULE_SECONDS, schedules)
+        self._runtime.engine.every("flow polls", POLL_SECONDS, polls)
+        self._runtime.engine.every("flow lanes", STALE_SECONDS, unattended)
+        self._runtime.engine.every("old runs", 3600.0, old)
+
+    def _ask_for_polls(self, conn: Connection) -> None:
+        for connection_id, entity in flows.watched(conn):
+            args = {"connection": connection_id, "entity": entity}
+            self._runtime.engine.wake(conn, FLOW_POLL_JOB, f"{connection_id}:{entity}", args)
 
     def fire_schedules(self, conn: Connection) -> int:
         """Begin what is due by the clock, and set when each schedule is due next."""

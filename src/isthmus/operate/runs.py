@@ -275,17 +275,6 @@ def is_flow_letter(conn: Connection, numbers: Sequence[int]) -> set[int]:
     return {int(r.id) for r in conn.execute(text(sql), {"ids": list(numbers)})}
 
 
-def forget_old(conn: Connection, most: int = 5000) -> int:
-    """Delete Runs that ended longer ago than their flow keeps them, and signals of a week ago; returns how many."""
-    sql = """delete from run where id in (
-               select r.id from run r join flow f on f.id = r.flow_id
-               where r.state in ('done', 'cancelled') and r.ended_at < now() - make_interval(days => f.keep_days)
-               limit :most)"""
-    count = conn.execute(text(sql), {"most": most}).rowcount
-    conn.execute(text("delete from flow_signal where at < now() - interval '30 days'"))
-    return count
-
-
 # -- behind the verbs ----------------------------------------------------------------------------------------------
 
 

@@ -88,6 +88,7 @@ def wake_everything(conn: Connection, runtime: Runtime) -> None:
              union select distinct pair_id, entity from intent where state in ('planned', 'sent', 'unknown')"""
     for row in conn.execute(text(sql)):
         runtime.wake(conn, row.pair_id, row.entity)
+    runtime.flows.wake_unattended(conn, 0.0)
 
 
 async def _poll_forever(runtime: Runtime, ending: asyncio.Event) -> None:

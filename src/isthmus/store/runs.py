@@ -327,3 +327,14 @@ def answer_callers(conn: Connection, ended: Sequence[Any]) -> set[int]:
         given = {"run": run.id, "state": run.state, "callers": list(run.callers)}
         flows |= {int(r.flow_id) for r in conn.execute(text(sql), given)}
     return flows
+
+
+def forget_old(conn: Connection, most: int = 5000) -> int:
+    """Delete Runs that ended longer ago than their flow keeps them, and signals of a week ago; returns how many."""
+    sql = """delete from run where id in (
+               select r.id from run r join flow f on f.id = r.flow_id
+               where r.state in ('done', 'cancelled') and r.ended_at < now() - make_interval(days => f.keep_days)
+               limit :most)"""
+    count = conn.execute(text(sql), {"most": most}).rowcount
+    conn.execute(text("delete from flow_signal where at < now() - interval '30 days'"))
+    return count

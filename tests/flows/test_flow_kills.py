@@ -1,0 +1,104 @@
+"""`kill -9` anywhere: no effect takes place twice, no step is skipped, and any worker goes on from the rows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from flow_worker import ORDER, STEPS
+from flow_world import FlowInstallation
+from kept_system import KeptConnector
+
+from isthmus.store.database import Database
+
+HERE = Path(__file__).parent
+GIVEN = {"number": "S1", "total": "12.50", "lines": [{"sku": "A"}, {"sku": "B"}]}
+
+
+@pytest.fixture
+def worker(database: Database) -> Iterator[subprocess.Popen[str]]:
+    found = subprocess.Popen(
+        [sys.executable, str(HERE / "flow_worker.py"), database.conninfo],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield found
+    found.communicate(timeout=20)
+
+
+def ask(worker: subprocess.Popen[str], at: int) -> str:
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    worker.stdin.write(f"{at}\n")
+    worker.stdin.flush()
+    return worker.stdout.readline().strip()
+
+
+@pytest.fixture
+async def house(database: Database) -> AsyncIterator[FlowInstallation]:
+    found = FlowInstallation(database)
+    for name in ("books", "till"):
+        found.system(name, KeptConnector(database.conninfo))
+    yield found
+    for name in ("books", "till"):
+        await found.connectors[name].close()
+    await found.close()
+
+
+@pytest.mark.slow
+async def test_a_worker_killed_at_any_point_leaves_nothing_twice_and_nothing_out(
+    house: FlowInstallation, worker: subprocess.Popen[str]
+) -> None:
+    await house.publish(ORDER)
+    kills = 0
+    for at in range(1, 400):
+        key = f"K{at}"
+        await house.trigger("order", {**GIVEN, "number": key}, key=key)
+        ended = ask(worker, at)
+        if ended.startswith("killed"):
+            kills += 1
+            assert ask(worker, 0).startswith("done")
+        steps = house.rows(
+            """select s.node from run_step s join run r on r.id = s.run_id where r.key = :key
+               and s.outcome in ('passed', 'ended') order by s.id""",
+            key=key,
+        )
+        assert [s.node for s in steps] == STEPS, f"killed at point {at}"
+        if ended.startswith("done"):
+            break
+    assert kills > 20, "there were fewer points than a flow of this length has"
+    runs = house.one("select count(*) from run")
+    assert house.states() == {"done": runs}
+    assert house.one("select count(*) from outside where entity = 'order'") == runs
+    assert house.one("select count(*) from outside where entity = 'line'") == 2 * runs
+    assert house.one("select count(distinct document) from outside_act") == runs
+    assert house.one("select count(*) from outside_act") == runs
+    assert house.one("select count(*) from outside where entity = 'order' and values ->> 'paid' = 'yes'") == runs
+    assert house.one("select count(*) from run_intent where state <> 'confirmed'") == 0
+
+
+@pytest.mark.parametrize("system", ["books", "till"])
+async def test_a_lost_answer_is_seen_through_and_nothing_is_sent_twice(house: FlowInstallation, system: str) -> None:
+    await house.publish(ORDER)
+    house.connectors[system].lose = 1
+    await house.trigger("order", GIVEN)
+    await house.drain()
+    assert house.states() == {"done": 1}
+    assert house.one("select count(*) from outside where entity = 'order'") == 1
+    assert house.one("select count(*) from outside_act") == 1
+    assert house.one("select sum(sends) from run_intent where node in ('document', 'capture')") == 2
+
+
+async def test_a_second_run_of_the_same_key_makes_nothing_again(house: FlowInstallation) -> None:
+    await house.publish(ORDER)
+    for total in ("12.50", "13.00"):
+        await house.trigger("order", {**GIVEN, "total": total})
+        await house.drain()
+    assert house.states() == {"done": 2}
+    assert house.one("select count(*) from outside") == 3
+    assert house.one("select count(*) from outside_act") == 1
+    assert house.one("select values ->> 'total' from outside where entity = 'order'") == "13.00"
