@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.model.card import holds_card_number, mask, mask_all
+from isthmus.model.card import holds_card_number, mask, mask_all, may_hold_card_number
+from isthmus.store.rows import as_json
 
 CARDS = [
     "4111111111111111", "4111 1111 1111 1111", "4111-1111-1111-1111", "5555555555554444", "2223003122003222",
@@ -42,3 +43,19 @@ def test_numbers_and_names_of_members_are_masked_too() -> None:
 def test_masking_twice_is_masking_once(text: str) -> None:
     assert mask(mask(text)) == mask(text)
     assert not holds_card_number(mask(text))
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.text(max_size=8), st.one_of(st.text(), st.integers(), st.sampled_from(CARDS)), max_size=3)
+    )
+)
+def test_values_with_a_card_number_are_never_passed_over_as_a_whole(rows: list[dict[str, object]]) -> None:
+    if mask_all(rows) != rows:
+        assert may_hold_card_number(as_json(rows))
+
+
+def test_a_card_number_behind_a_line_break_is_not_passed_over() -> None:
+    rows = [{"notes": f"pay with\n{CARDS[0]}\tplease"}]
+    assert may_hold_card_number(as_json(rows))
+    assert not may_hold_card_number(as_json([{"phone": "+12125550100", "at": "2026-11-24 15:24:29.884"}]))

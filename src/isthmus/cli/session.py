@@ -33,8 +33,10 @@ def actor() -> str:
 
 def run(work: Callable[[Any], Awaitable[T]], *, as_json: bool = False) -> T:
     """Open the installation, do the work, close it again; an IsthmusError ends the command with exit code 1."""
+    done: list[T] = []
     try:
-        return asyncio.run(_run(work))
+        asyncio.run(_run(work, done))
+        return done[0]
     except IsthmusError as error:
         fail(error, as_json=as_json)
 
@@ -63,11 +65,12 @@ _TITLES = {
 }
 
 
-async def _run(work: Callable[[Any], Awaitable[T]]) -> T:
+async def _run(work: Callable[[Any], Awaitable[T]], done: list[T]) -> None:
+    """What comes of it is put into `done`: asyncio writes out whatever its main task returns when it ends."""
     from isthmus.operate.opening import opened
 
     async with opened() as runtime:
-        return await work(runtime)
+        done.append(await work(runtime))
 
 
 def say_json(value: Any) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Mapping
 from typing import Any
 
 _RUN = re.compile(r"(?<![+0-9A-Za-z])[0-9](?:[ \-.]?[0-9]){13,18}(?![0-9A-Za-z])")
 """Digits, perhaps grouped; behind a plus it is a telephone number."""
+
+_PERHAPS = re.compile(r"[0-9](?:[ \-.]?[0-9]){13}")
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -27,6 +30,15 @@ _SCHEMES = (
 def mask(text: str) -> str:
     """The text with every card number reduced to its first six and last four digits."""
     return _RUN.sub(_masked, text) if len(text) > 13 else text
+
+
+def may_hold_card_number(text: str) -> bool:
+    """Whether many values written as one JSON text may hold a card number, so that each has to be looked at."""
+    found = [match.start() for match in _PERHAPS.finditer(text)]
+    if not found:
+        return False
+    inside = [(match.start(), match.end()) for match in _UUID.finditer(text)]
+    return any(not (at := bisect(inside, (start, len(text)))) or inside[at - 1][1] <= start for start in found)
 
 
 def mask_all(value: Any) -> Any:

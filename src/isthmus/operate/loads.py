@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -83,13 +84,16 @@ async def commit(
 async def start_cursors(runtime: Runtime, pair: PairRuntime) -> None:
     """Make sure that polling has a starting point no later than now, on both sides."""
     sides: tuple[Side, Side] = ("left", "right")
-    for side in sides:
-        for entity in sorted({e.side(side).entity for e in pair.entities.values()}):
-            if await runtime.db.run(read_cursor, pair.id, side, entity) is not None:
-                continue
-            connector = pair.fan_out(side, entity)[0].side(side).connector
-            async for page in connector.changes(entity, None):
-                await runtime.db.run(write_cursor, pair.id, side, entity, page.cursor)
+
+    async def start(side: Side, entity: str) -> None:
+        if await runtime.db.run(read_cursor, pair.id, side, entity) is not None:
+            return
+        connector = pair.fan_out(side, entity)[0].side(side).connector
+        async for page in connector.changes(entity, None):
+            await runtime.db.run(write_cursor, pair.id, side, entity, page.cursor)
+
+    names = {(side, e.side(side).entity) for side in sides for e in pair.entities.values()}
+    await asyncio.gather(*(start(side, entity) for side, entity in sorted(names)))
 
 
 def _chosen(pair: PairRuntime, entities: Sequence[str]) -> list[Any]:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ from isthmus.sync.pair import EntityBinding
 from isthmus.sync.plan import Plan, plan
 from isthmus.sync.recover import recover
 from isthmus.sync.settle import Context, Settler, Tally
-from isthmus.sync.survey import Progress, Survey, survey
+from isthmus.sync.survey import Progress, Survey, begin, survey
 from isthmus.sync.work import Item
 
 PASSES = 6
@@ -120,24 +120,27 @@ class Loader:
     async def _load(
         self, entity: EntityBinding, context: Context, progress: Progress
     ) -> tuple[list[Prediction], Tally]:
-        items = (await survey(self._db, self._clock, entity, progress)).items
+        found = await begin(self._db, self._clock, entity, progress)
         predictions: list[Prediction] = []
         waiting: list[Item] = []
         through = 0
 
-        def planned() -> Iterator[Plan]:
-            for item in items:
-                one = plan(entity, item)
-                predictions.append(_prediction(entity, one))
-                if not one.needs and not one.later:
-                    yield one
-                else:
-                    waiting.append(item)
+        async def planned() -> AsyncIterator[Plan]:
+            part = found.items or await found.more()
+            while part:
+                for item in part:
+                    one = plan(entity, item)
+                    predictions.append(_prediction(entity, one))
+                    if not one.needs and not one.later:
+                        yield one
+                    else:
+                        waiting.append(item)
+                part = await found.more()
 
         def told(done: int) -> None:
             nonlocal through
             through += done
-            progress(entity.name, "writing", through, len(items))
+            progress(entity.name, "writing", through, max(through, found.most))
 
         total = await self._settler.stream(entity, planned(), context, told)
         if total.halt is not None:

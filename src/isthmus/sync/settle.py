@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,26 +96,29 @@ class Settler:
         quiet = [p for p in plans if not p.writes]
         if quiet:
             tally.add(await self._confirm(entity, quiet, {}, {}, context))
-        tally.add(await self.stream(entity, [p for p in plans if p.writes], context))
+        tally.add(await self.stream(entity, _each([p for p in plans if p.writes]), context, slowly=False))
         return tally
 
     async def stream(
         self,
         entity: EntityBinding,
-        plans: Iterable[Plan],
+        plans: AsyncIterable[Plan],
         context: Context,
         told: Callable[[int], None] = lambda done: None,
+        *,
+        slowly: bool = True,
     ) -> Tally:
         """Execute plans as they come: a batch is sent while the next one is planned and the last one confirmed.
 
-        No guard is asked. `told` hears how many plans are through. Stops taking plans once a batch halts.
+        No guard is asked. `told` hears how many plans are through. Stops taking plans once a batch halts. `slowly`:
+        the first batches are small, so that the system is at work while the others are made ready.
         """
         tally = Tally()
         parallel = max(1, min(entity.left.connector.traits.parallel, entity.right.connector.traits.parallel))
         sending = asyncio.Semaphore(parallel)
         running: dict[asyncio.Task[Tally], int] = {}
         try:
-            for chunk in _chunks(entity, plans):
+            async for chunk in _chunks(entity, plans, slowly):
                 if chunk:
                     task = asyncio.create_task(self._send(entity, chunk, context, sending))
                     running[task] = len(chunk)
@@ -361,24 +364,35 @@ def _batch(entity: EntityBinding, shape: Sequence[tuple[Side, str]]) -> int:
     return max(1, min(sizes))
 
 
-def _chunks(entity: EntityBinding, plans: Iterable[Plan]) -> Iterator[list[Plan]]:
+async def _each(plans: Iterable[Plan]) -> AsyncIterator[Plan]:
+    for one in plans:
+        yield one
+
+
+async def _chunks(entity: EntityBinding, plans: AsyncIterable[Plan], slowly: bool) -> AsyncIterator[list[Plan]]:
     """Batches of plans with the same shape of writes, each as soon as it is full; empty ones while none is.
 
     Plans may be made as they are asked for: the empty ones let the caller look after what runs meanwhile.
     """
     groups: dict[tuple[tuple[Side, str], ...], list[Plan]] = {}
-    sizes: dict[tuple[tuple[Side, str], ...], int] = {(): _QUIET}
-    for n, one in enumerate(plans):
+    best: dict[tuple[tuple[Side, str], ...], int] = {(): _QUIET}
+    sizes = dict(best)
+    n = 0
+    async for one in plans:
+        n += 1
         shape = tuple((w.side, w.action) for w in one.writes)
         group = groups.setdefault(shape, [])
         group.append(one)
         if shape not in sizes:
-            sizes[shape] = _batch(entity, shape)
+            best[shape] = _batch(entity, shape)
+            sizes[shape] = max(1, best[shape] // 4) if slowly else best[shape]
         if len(group) >= sizes[shape]:
             yield groups.pop(shape)
-        elif n % _TURN == _TURN - 1:
+            sizes[shape] = min(2 * sizes[shape], best[shape])
+        elif n % _TURN == 0:
             yield []
-    yield from groups.values()
+    for group in groups.values():
+        yield group
 
 
 def _check_guard(entity: EntityBinding, plans: Sequence[Plan], written: int) -> None:

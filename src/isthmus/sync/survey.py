@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -26,22 +28,51 @@ from isthmus.sync.work import Item, Link, Seen
 Progress = Callable[[str, str, int, int | None], None]
 """Called with (entity, stage, done, total or None when unknown)."""
 
+PART = 500
+"""Items that are matched and resolved at a time, while others are on their way."""
+
 _SIDES: tuple[Side, Side] = ("left", "right")
 
 
 @dataclass(slots=True)
 class Survey:
-    """Both sides of one Entity at one moment. `outside` counts records that only a sibling Entity may adopt."""
+    """Both sides of one Entity at one moment: `items` so far, and how many records each side has."""
 
     entity: EntityBinding
     items: list[Item] = field(default_factory=list)
     records: dict[Side, int] = field(default_factory=dict)
+    most: int = 0
+    _new: Iterator[Item] = field(default_factory=lambda: iter(()))
+    _gatherer: Gatherer | None = None
+    _read_at: datetime | None = None
+
+    async def more(self, size: int = PART) -> list[Item]:
+        """The next Items of records without a Link, matched and resolved; none when there are no more."""
+        found = list(islice(self._new, size))
+        if found:
+            await self._resolved(found)
+            self.items.extend(found)
+        return found
+
+    async def _resolved(self, items: Sequence[Item]) -> None:
+        assert self._gatherer is not None
+        for item in items:
+            item.left.read_at = item.right.read_at = self._read_at
+        await self._gatherer.resolve(self.entity, items)
 
 
 async def survey(db: Database, clock: Clock, entity: EntityBinding, progress: Progress) -> Survey:
-    """Read every Record in scope and every linked one, on both sides, and match what has no Link.
+    """Read every Record in scope and every linked one, on both sides, and match what has no Link."""
+    out = await begin(db, clock, entity, progress)
+    await out.more(out.most)
+    return out
 
-    Two full reads and a bulk match in memory: about 2 kB per record for the time of the survey.
+
+async def begin(db: Database, clock: Clock, entity: EntityBinding, progress: Progress) -> Survey:
+    """Read everything, and look at what is linked; `more` matches the rest part by part.
+
+    Every Link is looked at first, so that a restored system is noticed before anything is written. `most` is how many
+    Items there can be. Two full reads in memory: about 2 kB per record for the time of the survey.
     """
     read_at = clock.now()
     readings: dict[Side, dict[str, ReadResult]] = {"left": {}, "right": {}}
@@ -58,7 +89,8 @@ async def survey(db: Database, clock: Clock, entity: EntityBinding, progress: Pr
             more = await read_all(binding, ByKeys(missing), binding.mapping.paths)
             records[side].update(more)
             readings[side].update((key, binding.mapping.read(record.values)) for key, record in more.items())
-    out = Survey(entity=entity, records={s: len(records[s]) for s in _SIDES})
+    out = Survey(entity=entity, records={s: len(records[s]) for s in _SIDES}, _read_at=read_at)
+    out._gatherer = Gatherer(db, clock)
     taken: dict[Side, set[str]] = {s: {k for link in links if (k := link.key(s))} for s in _SIDES}
     for link in links:
         item = _linked(link, records)
@@ -72,10 +104,9 @@ async def survey(db: Database, clock: Clock, entity: EntityBinding, progress: Pr
         else {}
         for s in _SIDES
     }
-    out.items.extend(_matched(entity, free, records, readings, links, released, progress))
-    for item in out.items:
-        item.left.read_at = item.right.read_at = read_at
-    await Gatherer(db, clock).resolve(entity, out.items)
+    out.most = len(out.items) + sum(len(free[s]) for s in _SIDES)
+    out._new = _matched(entity, free, records, readings, links, released, progress)
+    await out._resolved(out.items)
     return out
 
 
@@ -146,12 +177,11 @@ def _matched(
     links: Sequence[Link],
     released: Mapping[Side, Mapping[str, Released]],
     progress: Progress,
-) -> list[Item]:
+) -> Iterator[Item]:
     """One Item per unlinked record, or per pair of records that surely belong together."""
     values = {s: {k: reading.values for k, reading in readings[s].items()} for s in _SIDES}
     index = {s: _Index(entity.canonical, values[s]) for s in _SIDES}
     paired: dict[Side, set[str]] = {"left": set(), "right": set()}
-    items: list[Item] = []
     owners = {s: {k: link for link in links if (k := link.key(s))} for s in _SIDES}
     for side in _SIDES:
         there = other(side)
@@ -168,7 +198,7 @@ def _matched(
                 item.match = Match(verdict="certain", key=source[0], why="it carries the external key we gave it")
             elif source is not None and owner is not None:
                 item.trouble = carries_anothers_key(side, key, source[0], owner.key(side))
-                items.append(item)
+                yield item
                 continue
             else:
                 mine = values[side][key]
@@ -187,10 +217,9 @@ def _matched(
                 _found(item.seen(there), partner, records[there][partner], readings[there][partner])
                 paired[side].add(key)
                 paired[there].add(item.match.key)
-            items.append(item)
+            yield item
             if n % 500 == 499 or n + 1 == total:
                 progress(entity.name, f"matching {side}", n + 1, total)
-    return items
 
 
 def _found(seen: Seen, key: str, record: Record, reading: ReadResult) -> None:
