@@ -34,7 +34,16 @@ DESIGNED = {
     "enum maps": {"enum"},
     "constant": {"constant"},
     "CEL": {"cel"},
-    "trade documents": {"stages", "line_price", "tax_names", "line_tax", "document_currency", "day_at"},
+    "trade documents": {
+        "stages",
+        "line_price",
+        "tax_names",
+        "line_tax",
+        "document_currency",
+        "day_at",
+        "analytic",
+        "applications",
+    },
 }
 """What a catalogue has to cover, by purpose, and the transforms that do."""
 

@@ -18,7 +18,7 @@ from isthmus.mapping.rates import Rates
 from isthmus.mapping.rows import ChargeRow, RowsBinding
 from isthmus.mapping.transform import Build, Step
 from isthmus.mapping.transforms.records import build_step, resolved
-from isthmus.model.canonical import CanonicalEntity
+from isthmus.model.canonical import CanonicalEntity, CanonicalField
 from isthmus.model.schema import EntitySchema, Field, FieldType
 
 _BY_TYPE: Mapping[FieldType, list[Any]] = {
@@ -248,7 +248,9 @@ def _binding(
         writes=writes,
         reads_at_all=reads_at_all,
         writes_at_all=can_write and bool(set(_paths(told.from_)) - unwritable),
-        is_reference=any(step.name == "reference" for step in reads),
+        # Rows that refer to other records project to themselves as a reference does.
+        is_reference=any(step.name == "reference" for step in reads)
+        or bool(isinstance(canonical, CanonicalField) and canonical.row_references),
         instead_when=told.instead.when if told.instead else None,
         instead=_source(told.instead.from_) if told.instead else None,
         clear_when=told.clear.when if told.clear else None,

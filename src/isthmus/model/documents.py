@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from isthmus.model.canonical import CanonicalField, Totals
-from isthmus.model.describing import LEFT_ONLY, NEWEST, RIGHT_ONLY, described, entity_of
+from isthmus.model.describing import NEWEST, RIGHT_ONLY, described, entity_of
 from isthmus.model.policy import Empties, FieldPolicy, Rule
 from isthmus.model.schema import FieldType
 
@@ -217,7 +217,7 @@ PAYMENT = entity_of(
         described("status", E, "Status", "Left: posted and reconciled in the books; finer words of the right side "
                   "stay as long as they are not behind.", STATUS,
                   choices=(("pending", "Pending"), ("authorized", "Authorised"), ("captured", "Captured"),
-                           ("settled", "Settled"), ("declined", "Declined"), ("voided", "Voided"),
+                           ("settled", "Settled"), ("declined", "Declined"), ("failed", "Failed"), ("voided", "Voided"),
                            ("refunded", "Refunded"), ("charged_back", "Charged back"), ("unknown", "Unknown"))),
         _rows("applications", "Invoices paid", "Origin.", ORIGIN,
               [_part("invoice", R, "Invoice", target="invoice"), _part("amount", D, "Amount", scale=2)]),

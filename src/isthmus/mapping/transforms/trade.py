@@ -15,6 +15,7 @@ from isthmus.mapping.problem import TransformProblem, show
 from isthmus.mapping.transform import Build, Example, Step, Transform
 from isthmus.mapping.transforms.number import as_decimal, rounded
 from isthmus.mapping.transforms.text import as_text
+from isthmus.model.canonical import Ref, plain_decimal
 
 CENT = Decimal("0.01")
 
@@ -284,6 +285,90 @@ class DayAt(Transform):
             return datetime.combine(value, time(12), zone).astimezone(UTC)
 
         return self.step(read, write)
+
+
+class Analytic(Transform):
+    """Reads which analytic accounts bear a line: the one account, where it is one alone, and the shares of all.
+
+    Parts: `ids` and `names` of the accounts, and `shares`, per cent by id (several ids of one share joined by commas).
+    """
+
+    name = "analytic"
+    label = "Analytic distribution"
+    group = "trade"
+    takes = "parts"
+    examples = (
+        Example(
+            raw={"ids": [4], "names": ["Berlin"], "shares": {"4": 100}},
+            value={"cost_center": "Berlin", "dimensions": {"Berlin": "100"}}, one_way=True,
+        ),
+        Example(
+            raw={"ids": [4, 5], "names": ["Berlin", "Rome"], "shares": {"4": 60, "5": 40}},
+            value={"cost_center": None, "dimensions": {"Berlin": "60", "Rome": "40"}}, one_way=True,
+        ),
+    )  # fmt: skip
+
+    def build(self, at: Build) -> Step:
+        def read(value: Any, _record: Mapping[str, Any]) -> Any:
+            known = {str(one): str(name) for one, name in zip(value.get("ids") or (), value.get("names") or ())}
+            shares: dict[str, str] = {}
+            for key, share in (value.get("shares") or {}).items():
+                for one in str(key).split(","):
+                    shares[known.get(one, one)] = plain_decimal(as_decimal(share))
+            only = next(iter(shares)) if len(shares) == 1 else None
+            return {"cost_center": only, "dimensions": dict(sorted(shares.items())) or None}
+
+        return self.step(read)
+
+
+class Applications(Transform):
+    """Reads which invoices a payment was matched with and with how much; writing names the invoices it is meant for.
+
+    Parts: `debits`, `debit_amounts`, `credits`, `credit_amounts` (lists within lists, as matched lines give them) and
+    `invoices`, the ones it is meant for.
+    """
+
+    name = "applications"
+    label = "Invoices paid"
+    group = "trade"
+    takes = "parts"
+    examples = (
+        Example(
+            raw={"debits": [[7], []], "debit_amounts": [[Decimal(5)], []], "credits": None, "credit_amounts": None,
+                 "invoices": [7]},
+            value=[{"invoice": Ref("invoice", "7"), "amount": Decimal(5)}], back={"invoices": [7]},
+        ),
+    )  # fmt: skip
+
+    to: str = Field("invoice", description="The Entity of the invoices.")
+
+    def build(self, at: Build) -> Step:
+        entity = self.to
+
+        def read(value: Any, _record: Mapping[str, Any]) -> Any:
+            found: dict[int, Decimal] = {}
+            for ids, amounts in (("debits", "debit_amounts"), ("credits", "credit_amounts")):
+                for one, amount in zip(_flat(value.get(ids)), _flat(value.get(amounts)), strict=False):
+                    if one:
+                        found[int(one)] = found.get(int(one), Decimal(0)) + _number(amount)
+            return [{"invoice": Ref(entity, str(one)), "amount": amount} for one, amount in sorted(found.items())]
+
+        def write(value: Any, _record: Mapping[str, Any]) -> Any:
+            ids = []
+            for row in value or ():
+                invoice = row.get("invoice")
+                if not isinstance(invoice, Ref) or not invoice.key.isdecimal():
+                    raise TransformProblem(f"the invoice {show(invoice)} is not known on this side", invoice)
+                ids.append(int(invoice.key))
+            return {"invoices": sorted(ids)}
+
+        return self.step(read, write, sees_empty=True)
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return [one for inner in value for one in _flat(inner)]
+    return [value]
 
 
 def _number(value: Any) -> Decimal:
