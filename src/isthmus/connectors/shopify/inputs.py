@@ -46,7 +46,7 @@ def nested(values: Mapping[str, Any], entity: Entity, doing: str) -> dict[str, A
 
 def address(given: Mapping[str, Any]) -> dict[str, Any]:
     """An address as input; names of countries and provinces follow from their codes."""
-    return {name: text(given.get(name)) for name in _ADDRESS if name in given}
+    return {name: given[name] or None for name in _ADDRESS if name in given}
 
 
 def customer(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,11 +123,6 @@ def decimal(value: Any, doing: str, field: str) -> str:
     if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
         raise InvalidRecord(f"{doing}: {field} must be an exact number, not {value!r}")
     return format(Decimal(value), "f")
-
-
-def text(value: Any) -> Any:
-    """Emptied texts are sent as empty, which clears them."""
-    return "" if value is None else value
 
 
 def same(expected: Any, found: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -192,6 +193,7 @@ def _roots(query: str, operation: str | None) -> tuple[list[str], bool]:
     return names, chosen.operation is OperationType.MUTATION
 
 
+_log = logging.getLogger(__name__)
 _UNDEFINED = re.compile(r"Cannot query field '(?P<field>[^']+)' on type '(?P<type>[^']+)'")
 _CODES = (
     (re.compile(r"^Variable '\$"), "INVALID_VARIABLE"),
@@ -219,10 +221,11 @@ def _told(error: GraphQLError) -> dict[str, Any]:
         told["message"] = f"Field '{undefined['field']}' doesn't exist on type '{undefined['type']}'"
         extensions = {"code": "undefinedField", "typeName": undefined["type"], "fieldName": undefined["field"]}
     if "code" not in extensions:
-        if error.original_error is not None:
-            extensions["code"] = "INTERNAL_SERVER_ERROR"
-        else:
-            extensions["code"] = next((code for form, code in _CODES if form.search(error.message)), "BAD_REQUEST")
+        # What has a place in the answer was raised while it was made: the sandbox itself failed.
+        found = next((code for form, code in _CODES if form.search(error.message)), "BAD_REQUEST")
+        extensions["code"] = "INTERNAL_SERVER_ERROR" if error.path and error.original_error else found
+        if extensions["code"] == "INTERNAL_SERVER_ERROR":
+            _log.error("answering a query: an error of the sandbox itself", exc_info=error.original_error)
     return told | {"extensions": extensions}
 
 

@@ -47,7 +47,7 @@ class Meter:
         root = self._schema.mutation_type if mutating else self._schema.query_type
         if mutating:
             return max(MUTATION, MUTATION * len(operation.selection_set.selections))
-        return max(1, math.ceil(self._selected(operation.selection_set, root) - 1e-9))
+        return max(1, round(self._selected(operation.selection_set, root)))
 
     def _selected(self, chosen: SelectionSetNode | None, parent: Any) -> float:
         total = 0.0
