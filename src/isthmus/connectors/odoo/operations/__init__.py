@@ -19,11 +19,12 @@ from isthmus.connectors.odoo.operations.purchases import CancelPurchaseOrder, Cl
 from isthmus.connectors.odoo.operations.reconciling import Reconcile
 from isthmus.connectors.odoo.operations.reserving import ReserveSalesOrder
 from isthmus.connectors.odoo.operations.returns import ReturnDelivery
+from isthmus.connectors.odoo.operations.rights import rights_finding
 from isthmus.connectors.odoo.operations.sales import CancelSalesOrder, CloseSalesOrder, ConfirmSalesOrder
 from isthmus.connectors.odoo.operations.statements import BookSettlement
 from isthmus.connectors.odoo.operations.transfers import ReceivePurchaseOrder, ValidateDelivery
 from isthmus.connectors.odoo.wire import Wire
-from isthmus.sdk import Act, Misconfigured, Operation, Performed, Verdict
+from isthmus.sdk import Act, Finding, IsthmusError, Misconfigured, Operation, Performed, Verdict
 
 METHODS: tuple[type[Method[Any]], ...] = (
     ConfirmSalesOrder,
@@ -58,11 +59,19 @@ class Operations:
 
     def __init__(self, wire: Wire, fields: Fields, external: ExternalIds) -> None:
         desk = Desk(wire, fields, external)
+        self._fields = fields
         self._methods = {method.ABOUT.name: method(desk) for method in METHODS}
 
     def listing(self) -> Sequence[Operation]:
         """All of them; whether this Odoo has the apps and the login the rights, the doctor says."""
         return [method.ABOUT for method in self._methods.values()]
+
+    async def findings(self) -> list[Finding]:
+        """What the doctor says of them; never raises."""
+        try:
+            return [await rights_finding(self._fields, self.listing())]
+        except IsthmusError as error:
+            return [Finding(check="operations", status="warning", message=f"{error}.", fix=error.hint)]
 
     async def perform(self, name: str, acts: Sequence[Act]) -> Sequence[Performed]:
         """Do what is not done yet."""

@@ -25,7 +25,7 @@ from isthmus.connectors.odoo.operations.sales import ORDER, SALES, SalesOrders
 from isthmus.sdk import Conflicted, Operation
 
 INVOICE = "account.move"
-BILLING = "Invoicing: Billing"
+BILLING = "Accounting: Invoicing"
 _WIZARD = "sale.advance.payment.inv"
 
 

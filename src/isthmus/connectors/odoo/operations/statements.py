@@ -65,7 +65,7 @@ class BookSettlement(Method[Any]):
         lease={},
         money=True,
         batch=5,
-        needs=("Invoicing: Administrator",),
+        needs=("Show Full Accounting Features",),
     )
 
     def name(self, form: Any) -> str:
