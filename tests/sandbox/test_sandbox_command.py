@@ -35,7 +35,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-STANDS_FOR = {"bng": "bng", "odoo": "odoo", "gateway": "bng_gateway"}
+STANDS_FOR = {"bng": "bng", "odoo": "odoo", "gateway": "bng_gateway", "shop": "shopify"}
 """Each stand-in and the connector that speaks to it."""
 
 

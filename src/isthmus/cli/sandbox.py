@@ -173,6 +173,49 @@ def gateway(
     _serve(running(settings), ready)
 
 
+@app.command()
+def shop(
+    host: str = _HOST,
+    port: int = typer.Option(8433, "--port", help="The port; 0 takes a free one."),
+    data: Path | None = _DATA,
+    access_token: str | None = typer.Option(
+        None, "--access-token", help="The app's access token; new at every start without."
+    ),
+    webhook_secret: str | None = typer.Option(None, "--webhook-secret", help="Signs webhooks; new without."),
+    currency: str | None = typer.Option(None, "--currency", help="The shop's currency; USD without."),
+    admin_key: str | None = _ADMIN_KEY,
+    print_ready: bool = _READY,
+) -> None:
+    """Run a shop on Shopify: its Admin GraphQL API, shoppers, stock, signed webhooks, fault switches."""
+    from isthmus.sandbox.shop import Running, Settings, running
+    from isthmus.sandbox.shop.__main__ import ready_line
+
+    given = _given(host=host, port=port, data=data, access_token=access_token, webhook_secret=webhook_secret)
+    settings = Settings(**given, **_given(currency=currency, admin_key=admin_key))
+
+    def ready(up: Running) -> None:
+        if print_ready:
+            typer.echo(ready_line(up))
+            return
+        connect = _command(
+            "shopify",
+            up.url,
+            plain={"allow_loopback": "true"},
+            secret={"access_token": settings.access_token, "webhook_secret": settings.webhook_secret},
+        )
+        facts = {
+            "address": up.url,
+            "access token": settings.access_token,
+            "webhook secret": settings.webhook_secret,
+            "admin key": settings.admin_key,
+            "a shopper buys": f"POST {up.url}/sandbox/checkout",
+            "keeps its records": str(data) if data else "in memory: they end with it",
+        }
+        _screen("Shop sandbox", facts, connect)
+
+    _serve(running(settings), ready)
+
+
 def _given(**told: Any) -> dict[str, Any]:
     """Only what was told, so that the rest is made up or as usual."""
     return {name: value for name, value in told.items() if value is not None}
