@@ -40,7 +40,7 @@ class Charge:
     @property
     def doing(self) -> str:
         """What an error says of it."""
-        return f"making a {self.type.value} of {self.amount} {self.currency} for order {mask(self.order_id)}"
+        return f"making a {self.type.value} of {mask(str(self.amount))} {self.currency} for order {mask(self.order_id)}"
 
     @property
     def name(self) -> str:
@@ -251,8 +251,9 @@ def made_in(transactions: Sequence[Transaction], wanted: Charge) -> Transaction 
         raise OutcomeUnknown(
             f"{wanted.doing}: the gateway does not know yet what became of transaction {unclear.id}",
             record=record,
+            answered=f"{unclear.text or 'no words'} (code {unclear.code})",
             hint="It is looked at again by itself. If it stays unknown, ask the gateway's support.",
-            facts={"transaction_id": unclear.id},
+            facts={"transaction_id": unclear.id, "response_code": unclear.code},
         )
     voided = next((t for t in same if t.status is Status.VOIDED), None)
     if voided is not None:

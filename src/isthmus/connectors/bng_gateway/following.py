@@ -30,7 +30,7 @@ class Follower:
 
     async def captured(self, transaction_id: str, amount: Decimal | None) -> Transaction | None:
         """The transaction if its capture was made; raises RefusedByTarget when it cannot be (any more). Only reads."""
-        doing = f"capturing transaction {transaction_id}"
+        doing = f"capturing transaction {mask(transaction_id)}"
         found = await self.one(transaction_id, doing)
         if found.type is PaymentType.AUTHORIZATION and found.status is Status.AUTHORIZED:
             return None
@@ -44,19 +44,19 @@ class Follower:
         self, transaction_id: str, amount: Decimal | None, details: Mapping[str, str], tried_at: datetime | None
     ) -> Transaction:
         """Capture an authorisation, whole or in part; what is left of it is released."""
-        doing = f"capturing transaction {transaction_id}"
+        doing = f"capturing transaction {mask(transaction_id)}"
         form = {"type": "capture", "transactionid": transaction_id, **details}
         if amount is not None:
-            form["amount"] = money(amount, doing, record=transaction_id)
+            form["amount"] = money(amount, doing, record=mask(transaction_id))
 
         async def look() -> Transaction | None:
             return await self.captured(transaction_id, amount)
 
-        return await self._once(doing, transaction_id, form, look, tried_at, name=f"capture {transaction_id}")
+        return await self._once(doing, mask(transaction_id), form, look, tried_at, name=f"capture {transaction_id}")
 
     async def voided(self, transaction_id: str) -> Transaction | None:
         """The transaction if it is voided; raises RefusedByTarget when it cannot be (any more). Only reads."""
-        doing = f"voiding transaction {transaction_id}"
+        doing = f"voiding transaction {mask(transaction_id)}"
         found = await self.one(transaction_id, doing)
         if found.status is Status.VOIDED:
             return found
@@ -73,8 +73,8 @@ class Follower:
             return await self.voided(transaction_id)
 
         form = {"type": "void", "transactionid": transaction_id}
-        doing = f"voiding transaction {transaction_id}"
-        return await self._once(doing, transaction_id, form, look, tried_at, name=f"void {transaction_id}")
+        doing = f"voiding transaction {mask(transaction_id)}"
+        return await self._once(doing, mask(transaction_id), form, look, tried_at, name=f"void {transaction_id}")
 
     async def refunds(self, original: Transaction) -> list[Transaction]:
         """The refunds of a transaction, oldest first, whatever became of them."""
@@ -107,7 +107,7 @@ class Follower:
         if unclear:
             raise Ambiguous(
                 f"refunding {amount} of transaction {original.id}: a refund of the same amount is there",
-                record=key,
+                record=mask(key),
                 answered=f"refund {unclear[0].id} of {unclear[0].created_at}",
                 hint="If that is the one, nothing is left to do. If another one is meant, say which by its number: "
                 f"number={len(equal) + 1}.",
@@ -126,7 +126,7 @@ class Follower:
         wait: bool = True,
     ) -> Transaction:
         """Give money of a captured transaction back; without an amount, all that is left of it."""
-        doing = f"refunding transaction {transaction_id}"
+        doing = f"refunding transaction {mask(transaction_id)}"
         original = await self.one(transaction_id, doing)
         if not original.money_in:
             raise _cannot(doing, original, "no money came in by it", hint="Void it if it is authorised only.")
@@ -135,7 +135,7 @@ class Follower:
             if amount <= 0:
                 raise _cannot(doing, original, "all of it was given back already")
         form = {"type": "refund", "transactionid": transaction_id}
-        form["amount"] = money(amount, doing, record=transaction_id)
+        form["amount"] = money(amount, doing, record=mask(transaction_id))
         if key:
             form["orderid"] = key
             if self._settings.reference_field:
@@ -152,18 +152,20 @@ class Follower:
             return next((t for t in fresh if t.live), next((t for t in fresh if t.dead), None))
 
         name = f"refund {transaction_id} {amount} {key or number or 1}"
-        found = await self._once(doing, transaction_id, form, look, tried_at, name=name, again=look_again, wait=wait)
+        found = await self._once(
+            doing, mask(transaction_id), form, look, tried_at, name=name, again=look_again, wait=wait
+        )
         if found.id == transaction_id:  # told by the answer, which speaks of the original's order
-            raise OutcomeUnknown(f"{doing}: the answer does not name the refund", record=transaction_id)
+            raise OutcomeUnknown(f"{doing}: the answer does not name the refund", record=mask(transaction_id))
         return found
 
     async def update(self, transaction_id: str, details: Mapping[str, str]) -> None:
         """Change texts of a transaction; repeating it does no harm."""
-        doing = f"updating transaction {transaction_id}"
+        doing = f"updating transaction {mask(transaction_id)}"
         form = {"type": "update", "transactionid": transaction_id, **details}
-        reply = await self._wire.transact(form, doing=doing, record=transaction_id)
+        reply = await self._wire.transact(form, doing=doing, record=mask(transaction_id))
         if not reply.approved:
-            raise refusal(reply, doing, transaction_id)
+            raise refusal(reply, doing, mask(transaction_id))
 
     async def one(self, transaction_id: str, doing: str) -> Transaction:
         """The transaction of this id; RefusedByTarget when there is none."""

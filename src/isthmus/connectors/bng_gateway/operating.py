@@ -250,7 +250,7 @@ class Operator:
         return NotDone() if found is None else Done(result=_result(found), repeated=True)
 
     async def _refunded(self, act: Act, form: Any) -> Transaction | None:
-        doing = f"looking for the refund {mask(act.key)} of transaction {form.transaction_id}"
+        doing = f"looking for the refund {mask(act.key)} of transaction {mask(form.transaction_id)}"
         original = await self._gateway.follower.one(form.transaction_id, doing)
         return await self._gateway.follower.refunded(original, form.amount, act.key, form.number)
 

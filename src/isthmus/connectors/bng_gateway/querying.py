@@ -48,7 +48,7 @@ class Queries:
         """The transactions of these ids; what is not there is left out."""
         wanted = [key for key in dict.fromkeys(ids) if key.isascii() and key.isdigit()]  # others are no ids of theirs
         parts = [wanted[start : start + MOST_IDS] for start in range(0, len(wanted), MOST_IDS)]
-        doing = "reading transactions" if len(wanted) != 1 else f"reading transaction {wanted[0]}"
+        doing = "reading transactions" if len(wanted) != 1 else f"reading transaction {mask(wanted[0])}"
         answers = await asyncio.gather(*(self._wire.query({"transaction_id": ",".join(p)}, doing=doing) for p in parts))
         found = {t.id: t for answer in answers for t in transactions_in(answer)}
         return {key: found[key] for key in wanted if key in found}

@@ -88,6 +88,10 @@ DECLINE_HINTS = {
 USUAL_DECLINE_HINT = "Ask the customer for another way to pay, then charge that one."
 
 
+MOST = Decimal(10) ** 9
+"""No payment is that large; a card number is."""
+
+
 def status_of(condition: str, kind: PaymentType | None, code: int, *, check: bool = False) -> Status:
     """How a transaction of this condition stands; `code` is the response code of the action that began it."""
     match condition:
@@ -118,6 +122,8 @@ def money(value: Decimal | str | int, doing: str, *, record: str | None = None) 
         amount = Decimal("NaN")
     if not amount.is_finite() or amount <= 0:
         raise InvalidRecord(f"{doing}: the amount must be more than zero", record=record, facts={"field": "amount"})
+    if amount >= MOST:
+        raise InvalidRecord(f"{doing}: the amount is beyond {MOST:,f}", record=record, facts={"field": "amount"})
     if amount != amount.quantize(Decimal("0.01")):
         raise InvalidRecord(
             f"{doing}: the amount {amount} has more than two places",

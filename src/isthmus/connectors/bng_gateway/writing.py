@@ -121,7 +121,7 @@ class Writer:
         fixed = sorted(set(item.values) - {"Status", "Amount", *_DETAILS})
         if fixed or ("Amount" in item.values and wanted != Status.CAPTURED):
             raise InvalidRecord(
-                f"updating transaction {item.key}: {', '.join(fixed) or 'Amount'} cannot be changed any more",
+                f"updating transaction {mask(item.key)}: {', '.join(fixed) or 'Amount'} cannot be changed any more",
                 hint="Capture or void it by its Status; for anything else void or refund it and make another one.",
             )
         if wanted == Status.CAPTURED:
@@ -131,7 +131,7 @@ class Writer:
             await self._gateway.void(item.key)
         elif wanted is not None:
             raise InvalidRecord(
-                f"updating transaction {item.key}: its Status cannot be set to {mask(str(wanted))}",
+                f"updating transaction {mask(item.key)}: its Status cannot be set to {mask(str(wanted))}",
                 hint="Set it to Captured or Voided; the other states come about by themselves.",
             )
         if details.form() and wanted != Status.CAPTURED:
