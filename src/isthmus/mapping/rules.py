@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +41,10 @@ class RulesFile(BaseModel):
     items: list[RuleFile] = Field(min_length=1, description="The rules, in the order they are reported.")
 
 
+SETTINGS = "settings"
+"""What rules call the settings of the pair."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule, compiled."""
@@ -51,20 +55,25 @@ class Rule:
     severity: Severity
     place: Literal["left", "right", "both"]
     check: Expression
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def load_rules(text_or_path: str | Path, entity: CanonicalEntity) -> list[Rule]:
+def load_rules(
+    text_or_path: str | Path, entity: CanonicalEntity, settings: Mapping[str, Any] | None = None
+) -> list[Rule]:
     """The rules of a file for an Entity; Misconfigured lists every error with its path and line."""
     where = text_or_path.name if isinstance(text_or_path, Path) else "the rules"
     text = text_or_path.read_text(encoding="utf-8") if isinstance(text_or_path, Path) else text_or_path
-    return compile_rules(validated(RulesFile, text, where), entity)
+    return compile_rules(validated(RulesFile, text, where), entity, settings)
 
 
-def compile_rules(file: RulesFile, entity: CanonicalEntity) -> list[Rule]:
-    """The rules of a file, compiled for an Entity."""
+def compile_rules(
+    file: RulesFile, entity: CanonicalEntity, settings: Mapping[str, Any] | None = None
+) -> list[Rule]:
+    """The rules of a file, compiled for an Entity; `settings` of the pair are what `settings.name` tells them."""
     if not entity.is_kind_of(file.entity):
         raise Misconfigured(f"compiling the rules {file.rules}: they are for {file.entity}, not {entity.name}")
-    variables = tuple(entity.fields)
+    variables = (*entity.fields, SETTINGS)
     out = []
     for told in file.items:
         if told.field not in entity.fields:
@@ -84,6 +93,7 @@ def compile_rules(file: RulesFile, entity: CanonicalEntity) -> list[Rule]:
                 severity=told.severity,
                 place=told.place,
                 check=check,
+                settings=settings or {},
             )
         )
     return out
@@ -97,7 +107,7 @@ def check_rules(rules: Iterable[Rule], values: Mapping[str, Value], place: Side)
             continue
         value: Any = values.get(rule.field)
         try:
-            good = rule.check(values)
+            good = rule.check({**values, SETTINGS: rule.settings})
         except TransformProblem as problem:
             found.append(
                 Problem(rule.field, f"the rule {rule.name} cannot be decided: {problem.message}", "block", show(value))

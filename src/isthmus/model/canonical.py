@@ -61,6 +61,7 @@ class Totals:
     lines: str | None = None
     price: str = "unit_price"
     quantity: str = "quantity"
+    amount: str = "total"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any
 
-from isthmus.model.canonical import CanonicalField, Totals
+from isthmus.model.canonical import CanonicalField, MatchKey, Totals
 from isthmus.model.describing import NEWEST, RIGHT_ONLY, described, entity_of
 from isthmus.model.policy import Empties, FieldPolicy, Rule
 from isthmus.model.schema import FieldType
@@ -185,6 +185,7 @@ INVOICE = entity_of(
         described("right_id", S, "Id on the right side", "Shown to people on the left. Right only: that side gives it.",
                   RIGHT_ONLY, max_length=64),
     ],
+    match=(MatchKey(field="number", strong=False),),
     depends_on=("customer", "vendor", "product", "sales_order", "purchase_order"),
     status_field=None,
     totals=Totals(compared=("subtotal", "tax_total", "total"), lines="lines"),
@@ -280,6 +281,7 @@ PURCHASE_ORDER = entity_of(
         described("right_id", S, "Id on the right side", "Shown to people on the left. Right only: that side gives it.",
                   RIGHT_ONLY, max_length=64),
     ],
+    match=(MatchKey(field="number", strong=False),),
     depends_on=("vendor", "product"),
     status_field=None,
     totals=Totals(compared=("subtotal", "tax_total", "total"), lines="lines"),

@@ -20,6 +20,7 @@ from isthmus.mapping.lookups import Lookups
 from isthmus.mapping.model import Mapping as MappingFile
 from isthmus.mapping.rules import Rule, load_rules
 from isthmus.model.canonical import CanonicalEntity
+from isthmus.model.entities import ENTITIES
 from isthmus.model.pairfile import EntityFile, FieldPolicyFile, PairFile, SideFile
 from isthmus.model.policy import Direction, EntityPolicy, FieldPolicy, Guard, Owners, Side, TotalsPolicy
 from isthmus.model.policy import Rule as Owner
@@ -63,12 +64,14 @@ def mapping_file(files: Mapping[str, str], name: str) -> MappingFile:
     return load_mapping(own if own is not None else template("mappings", name))
 
 
-def rules_of(files: Mapping[str, str], names: Sequence[str], entity: CanonicalEntity) -> list[Rule]:
+def rules_of(
+    files: Mapping[str, str], names: Sequence[str], entity: CanonicalEntity, settings: Mapping[str, Any]
+) -> list[Rule]:
     """The validation rules of these files, the pair's own before those that ship."""
     out: list[Rule] = []
     for name in names:
         own = files.get(f"rules/{name}.yaml")
-        out.extend(load_rules(own if own is not None else template("rules", name), entity))
+        out.extend(load_rules(own if own is not None else template("rules", name), entity, settings))
     return out
 
 
@@ -143,7 +146,7 @@ class Assembler:
                 left=sides["left"],
                 right=sides["right"],
                 policy=policy,
-                rules=rules_of(files, entity.rules, canonical),
+                rules=rules_of(files, entity.rules, canonical, file.settings),
                 shares=entity.shares,
                 foreign_policy=_foreign_policy(canonical, policy, entity.shares, entities),
                 owners=owners_of(canonical, policy, entity),
@@ -244,7 +247,10 @@ def _of_owner(canonical: CanonicalEntity, policy: EntityPolicy, entity: EntityFi
 
 
 def _foreign_policy(
-    canonical: CanonicalEntity, policy: EntityPolicy, shares: str | None, known: Mapping[str, CanonicalEntity]
+    canonical: CanonicalEntity,
+    policy: EntityPolicy,
+    shares: str | None,
+    known: Mapping[str, CanonicalEntity] = ENTITIES,
 ) -> EntityPolicy | None:
     """Fields that the owning Entity has as well are only projected from the left, and strictly."""
     if shares is None:

@@ -127,7 +127,9 @@ def _adjusted(lines: Any, told: Totals, difference: Decimal) -> list[dict[str, A
             continue
         step = (difference / quantity).quantize(_FINEST)
         if step * quantity == difference:
-            return [*lines[:n], {**line, told.price: price + step}, *lines[n + 1 :]]
+            amount = line.get(told.amount)
+            own = {told.amount: amount + difference} if isinstance(amount, Decimal) else {}
+            return [*lines[:n], {**line, told.price: price + step, **own}, *lines[n + 1 :]]
     return None
 
 
