@@ -27,7 +27,7 @@ class ShopifySettings(BaseModel):
     api_version: str = Field(
         default=VERSION,
         pattern=r"^20[0-9]{2}-(01|04|07|10)$",
-        description="The version of the Admin API; versions before 2026-04 do not take idempotency keys.",
+        description="The version of the Admin API; 2026-07 is the one that is spoken and tested.",
     )
     location: str | None = Field(
         default=None, description="The number of the location that is meant where a record names none."
