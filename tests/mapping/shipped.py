@@ -37,6 +37,7 @@ PAIRS = {
     "product": ("odoo-product", "bng-product"),
     "product_template": ("odoo-product-template", "bng-product-template"),
     "employee": ("odoo-employee", "bng-employee"),
+    "inventory_item": ("odoo-inventory-item", "bng-inventory-item"),
 }
 
 

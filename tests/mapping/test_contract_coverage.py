@@ -35,6 +35,9 @@ CONTRACT = {
     "employee": """EmployeeID ExternalID EmployeeNumber FirstName LastName WorkEmail WorkPhone MobilePhone JobTitle
         Department ManagerID Location EmploymentType HireDate TerminationDate UserName Status CreatedAt UpdatedAt
         Version CustomFields""",
+    "inventory_item": """InventoryItemID ExternalID ProductID SKU WarehouseCode LocationCode LotNumber SerialNumber
+        QuantityOnHand QuantityReserved QuantityAvailable QuantityOnOrder QuantityInTransit ReorderPoint UnitOfMeasure
+        UnitCost LastCountedAt AsOf Status CreatedAt UpdatedAt Version CustomFields""",
 }
 """The fields of the BNG Business API (sections 2.2, 2.3 and 2.10 of its contract); a parent product has those that its
 variants have in common."""
@@ -49,6 +52,7 @@ ON_THE_ODOO_SIDE = {
     "product_template": "id name categ_id description_sale list_price type is_storable uom_id taxes_id active sale_ok",
     "employee": """name work_email work_phone mobile_phone job_title department_id parent_id work_location_id
         employee_type active""",
+    "inventory_item": "quantity reserved_quantity available_quantity location_id warehouse_id lot_id",
 }
 """The Odoo column of the contract's mappings (3.1, 3.2 and 3.7)."""
 ELSEWHERE = {
@@ -56,12 +60,26 @@ ELSEWHERE = {
     ("vendor", "id"): "the record's key, tied by the Link",
     ("vendor", "bank_ids"): "raw account numbers never leave Odoo; the token goes to x_bng_bank_account_token",
     ("product", "id"): "the record's key, tied by the Link",
+    ("inventory_item", "available_quantity"): "BNG works it out: on hand less reserved",
+    ("inventory_item", "location_id"): "stock is the sum of all places of a warehouse",
+    ("inventory_item", "lot_id"): "stock is the sum of all lots",
     ("product", "list_price"): "read as lst_price, the variant's own price, which writes list_price",
     ("product", "product_template_attribute_value_ids"): "read as product_template_variant_value_ids, without the "
     "attributes that every variant has alike",
 }
 WITH_ANOTHER = {("product", "WeightUnit"): "the unit of Weight, which is converted to kilograms in the middle"}
-BY_KEY = {("employee", "EmployeeID"): "the record's key, tied by the Link"}
+BY_KEY = {
+    ("employee", "EmployeeID"): "the record's key, tied by the Link",
+    ("inventory_item", "InventoryItemID"): "the record's key, tied by the Link",
+    ("inventory_item", "QuantityAvailable"): "BNG works it out: on hand less reserved",
+    ("inventory_item", "LocationCode"): "stock is the sum of all places of a warehouse",
+    ("inventory_item", "LotNumber"): "stock is the sum of all lots",
+    ("inventory_item", "SerialNumber"): "stock is the sum of all serial numbers",
+    ("inventory_item", "QuantityOnOrder"): "purchase orders tell it, not stock",
+    ("inventory_item", "QuantityInTransit"): "transfers tell it, not stock",
+    ("inventory_item", "ReorderPoint"): "the product tells it",
+    ("inventory_item", "LastCountedAt"): "each place and lot has one of its own in Odoo",
+}
 ONE_WAY = {
     "right_id": "BNG gives the id; Odoo shows it",
     "attributes": "variants are made in Odoo",
@@ -71,8 +89,13 @@ ONE_WAY = {
     "termination_date": "departures are recorded in Odoo",
     "terminated": "departures are recorded in Odoo",
     "user_name": "logins are given in Odoo",
+    "reserved": "Odoo reserves for its own orders",
+    "unit_cost": "the product's cost",
+    "as_of": "the moment at which Odoo was read",
 }
 """Canonical fields that one side only reads."""
+ALSO_ONE_WAY = {"product_template": {"sku"}, "inventory_item": {"sku", "active"}}
+"""Fields of the product that is told of, which are the product's own to write."""
 
 
 @pytest.mark.parametrize("entity", PAIRS)
@@ -102,7 +125,7 @@ def test_every_canonical_field_is_mapped_on_both_sides(entity: str) -> None:
 def test_what_only_travels_one_way_is_known_and_has_a_reason(entity: str) -> None:
     left, right = (compiled(name) for name in PAIRS[entity])
     read_only = (left.readable - left.writable) | (right.readable - right.writable)
-    assert read_only <= ONE_WAY.keys() | ({"sku"} if entity == "product_template" else set())
+    assert read_only <= ONE_WAY.keys() | ALSO_ONE_WAY.get(entity, set())
 
 
 @pytest.mark.parametrize("entity", PAIRS)
@@ -137,4 +160,5 @@ def test_without_settings_the_fields_that_need_one_are_left_out() -> None:
                     "reorder_quantity", "income_account", "expense_account", "preferred_vendor"},
         "product_template": {"right_id"},
         "employee": {"number"},
+        "inventory_item": set(),
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from shipped import text_of
 
 from isthmus.errors import Misconfigured
 from isthmus.mapping.compiled import compile_mapping, load_mapping
@@ -11,7 +12,6 @@ from isthmus.mapping.rules import load_rules
 from isthmus.model.entities import ENTITIES
 from isthmus.model.policy import Empties, Rule
 from isthmus.model.schema import FieldType
-from shipped import text_of
 
 MEMBERSHIP = """
 entity: membership
@@ -77,5 +77,5 @@ def test_every_error_is_told_with_its_place(change: tuple[str, str], line: int, 
 def test_a_file_by_another_name_and_a_reference_to_nothing_are_refused() -> None:
     with pytest.raises(Misconfigured, match="it describes membership"):
         load_entity("entities/members.yaml", MEMBERSHIP)
-    with pytest.raises(Misconfigured, match="fields.member: there is no Entity client"):
+    with pytest.raises(Misconfigured, match=r"fields\.member: there is no Entity client"):
         entities_of({"entities/membership.yaml": MEMBERSHIP.replace("target: customer", "target: client")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -50,6 +50,10 @@ _SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "work_phone": st.integers(2_000_000, 9_999_999).map("+1650{}".format),
     "mobile_phone": st.integers(2_000_000, 9_999_999).map("+1650{}".format),
     "terminated": st.just(False),
+    "on_hand": st.integers(0, 9_999).map(lambda n: Decimal(n) * 12),
+    "reserved": st.integers(0, 99).map(lambda n: Decimal(n) * 12),
+    "unit_cost": st.integers(1, 9_999).map(Decimal),
+    "as_of": st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # the zone is beside it
     "notes": st.lists(_TEXT, min_size=1, max_size=3).map("\n".join),
     "description": st.lists(st.text("abc &.,-", min_size=1, max_size=9).map(str.strip).filter(bool), min_size=1).map(
         "\n".join
@@ -152,7 +156,8 @@ def test_a_record_goes_over_and_comes_back_as_it_left(entity: str) -> None:
     @given(records(entity))
     def holds(values: dict[str, Value]) -> None:
         here, _ = there_and_back(left, values)
-        named = {"sku": values["sku"]} if "sku" in values else {}  # a template's is made of its id
+        # A template's code is made of its id, and stock is as of the moment at which Odoo is read.
+        named = {name: values[name] for name in ("sku", "as_of") if name in values}
         there, _ = there_and_back(right, {**here, **named})
         back, _ = there_and_back(left, there)
         told = {n for n in values if n in both}

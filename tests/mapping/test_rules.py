@@ -39,6 +39,7 @@ GOOD: dict[str, dict[str, Value]] = {
         "name": "Mary Ann Smith", "work_email": "m@example.com", "work_phone": "+16502530000",
         "hire_date": date(2025, 3, 1), "termination_date": date(2026, 6, 30),
     },
+    "inventory_item": {"sku": "A-1", "warehouse": "WH", "on_hand": Decimal(5), "reserved": Decimal(2)},
     "product_template": {"name": "Table", "list_price": {"amount": "5", "currency": "USD"}, "unit": "EA"},
 }  # fmt: skip
 NOWHERE = {"line1": "1 Main St", "city": "Erie"}
@@ -85,6 +86,12 @@ FIRES: dict[str, dict[str, tuple[dict[str, Any], str, str]]] = {
         "email-form": ({"work_email": "mary@"}, "block", "both"),
         "phone-form": ({"work_phone": "ask reception"}, "warn", "both"),
         "left-after-hired": ({"termination_date": date(2024, 1, 1)}, "block", "both"),
+    },
+    "inventory_item": {
+        "sku-present": ({"sku": None}, "block", "both"),
+        "warehouse-present": ({"warehouse": " "}, "block", "both"),
+        "on-hand-not-negative": ({"on_hand": Decimal(-1), "reserved": None}, "warn", "both"),
+        "reserved-not-more": ({"reserved": Decimal(6)}, "warn", "both"),
     },
     "product_template": {
         "name-present": ({"name": ""}, "block", "both"),

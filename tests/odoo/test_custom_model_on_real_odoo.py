@@ -97,7 +97,7 @@ async def acme() -> AsyncIterator[tuple[Acme, str]]:
 
 def make_model(odoo: RealOdoo) -> None:
     """What an administrator clicks together in Odoo."""
-    fields = [
+    fields: list[dict[str, Any]] = [
         {"name": "x_name", "ttype": "char", "field_description": "Name"},
         {"name": "x_mail", "ttype": "char", "field_description": "E-mail"},
         {"name": "x_fee", "ttype": "float", "field_description": "Fee"},

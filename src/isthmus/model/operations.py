@@ -1,10 +1,11 @@
-"""Canonical Entities of daily operations: employees by their work data."""
+"""Canonical Entities of daily operations: employees by their work data, stock by product and warehouse."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from isthmus.model.canonical import CanonicalField, MatchKey
+from isthmus.model.describing import LEFT_ONLY
 from isthmus.model.describing import described as _field
 from isthmus.model.describing import entity_of as _entity
 from isthmus.model.policy import FieldPolicy, Rule
@@ -16,6 +17,11 @@ TOLD = FieldPolicy(rule=Rule.LEFT, strict=True, direction="to_right")
 
 def _told(name: str, kind: FieldType, label: str, help: str, **more: Any) -> CanonicalField:
     return _field(name, kind, label, f"{help} Left only: personnel is kept there.", TOLD, **more)
+
+
+def _kept(name: str, kind: FieldType, label: str, help: str, **more: Any) -> CanonicalField:
+    told = f"{help} Owner only: the side that owns the warehouse tells it."
+    return _field(name, kind, label, told, LEFT_ONLY, **more)
 
 
 EMPLOYEE = _entity(
@@ -47,5 +53,32 @@ EMPLOYEE = _entity(
 )  # fmt: skip
 """Somebody who works here: work data only. Address, bank, birth and pay have no place in it."""
 
-OPERATIONS = (EMPLOYEE,)
+INVENTORY_ITEM = _entity(
+    "inventory_item",
+    "Inventory item",
+    [
+        _kept("sku", FieldType.STRING, "SKU", "Of the product; with the warehouse it is what stock is known by.",
+              required=True, max_length=64),
+        _kept("product", FieldType.REFERENCE, "Product", "Its product, which comes first.", target="product"),
+        _kept("warehouse", FieldType.STRING, "Warehouse", "By the look-up table `warehouse`. Its value says which side "
+              "owns the record.", required=True, max_length=32),
+        _kept("on_hand", FieldType.DECIMAL, "On hand", "What lies there, in base units of its kind: a dozen is "
+              "twelve.", scale=4),
+        _kept("reserved", FieldType.DECIMAL, "Reserved", "Promised to orders, in base units. What is available is on "
+              "hand less this.", scale=4),
+        _kept("unit", FieldType.STRING, "Unit of measure", "The unit a side counts in, by the look-up table `unit`.",
+              max_length=16),
+        _kept("unit_cost", FieldType.DECIMAL, "Unit cost", "Per base unit.", scale=4),
+        _kept("as_of", FieldType.DATETIME, "As of", "When it was true; an older state never overwrites a newer one.",
+              required=True),
+        _kept("active", FieldType.BOOLEAN, "Active", "False where the product is archived."),
+    ],
+    match=(MatchKey(field="sku", also=("warehouse",)),),
+    depends_on=("product",),
+    owned_by="warehouse",
+    as_of="as_of",
+)  # fmt: skip
+"""How much of a product lies in a warehouse. Each warehouse has one owner, which the pair has to name."""
+
+OPERATIONS = (EMPLOYEE, INVENTORY_ITEM)
 """Those of this module, each after those it refers to."""

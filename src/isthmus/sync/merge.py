@@ -133,7 +133,7 @@ def merge(
             _agree(out, name, left, right)
         else:
             _carry(out, name, rule, verdict, left, right)
-    if entity.as_of is not None and out.writes:
+    if entity.as_of is not None:
         _stamp(out, entity.as_of, left, right)
     return out
 
@@ -141,9 +141,12 @@ def merge(
 def _stamp(out: Merged, name: str, left: SideView, right: SideView) -> None:
     """Let the moment at which the values were true travel with them."""
     for writes, source, target in ((out.to_right, left, right), (out.to_left, right, left)):
-        if not writes or name not in source.values:
+        if name not in source.values:
             continue
         bases = (out.left_base, out.right_base) if source is left else (out.right_base, out.left_base)
+        if not writes:
+            bases[0].setdefault(name, source.values[name])
+            continue
         bases[0][name] = source.values[name]
         if name in target.writable and name in target.arriving:
             writes[name], out.why[name] = source.values[name], "travels with the values it belongs to"

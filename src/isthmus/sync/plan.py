@@ -253,6 +253,9 @@ def _plan_create(entity: EntityBinding, item: Item) -> Plan:
     empty = {n: v for n, v in source.values.items() if n in mapping.writable and is_empty(v)}
     mine = {**{n: source.values[n] for n in arriving}, **empty}
     theirs = {**arriving, **dict.fromkeys(empty)}
+    if entity.canonical.as_of in source.values:
+        # Also where the other side has no place for it: what is older than this is not taken over later.
+        mine[entity.canonical.as_of] = source.values[entity.canonical.as_of]
     bases = (mine, theirs) if item.origin == "left" else (theirs, mine)
     out.writes.append(
         Write(

@@ -93,7 +93,8 @@ def rules_for(watch: Watch, sync_user: int, begin: str) -> list[Rule]:
         **({"via": watch.via} if watch.via else {}),
         **({"up": watch.up} if watch.up else {}),
     }
-    posted = {"write_date", *(name for name in (watch.via, watch.up) if name), *(["type"] if watch.up else [])}
+    leading = (*watch.via.split("+"), watch.up, *(["type"] if watch.up else []))
+    posted = {"write_date", *(name for name in leading if name)}
     return [
         Rule(
             name=f"{begin}{what} changed",

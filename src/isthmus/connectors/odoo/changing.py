@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from isthmus.connectors.odoo import codec
+from isthmus.connectors.odoo.grouped import model_of
 from isthmus.connectors.odoo.ranges import pack, unpack
 from isthmus.connectors.odoo.sources import DeletedAddresses, Roots, Source
 from isthmus.connectors.odoo.wire import Wire
@@ -60,7 +61,7 @@ class Changer:
             position = positions.get(source.name)
             if position is None:  # a source that joined later goes on where the Entity's own begins
                 position = Position() if begins or entity not in positions else Position(at=positions[entity].at)
-            domain = scope if source.model == entity else ()
+            domain = scope if source.model == model_of(entity) else ()
             try:
                 async for rows, after in self._window(source, position, domain, begins):
                     positions[source.name] = after
@@ -68,7 +69,7 @@ class Changer:
                     if not begins:
                         yield ChangePage(hints=hints, cursor=_write_cursor(positions))
             except Halt:
-                if source.model == entity:
+                if source.model == model_of(entity):
                     raise
                 # Another model that this user may not read, or that is not installed: its part is not shown either.
         lost = await self._deleted.companies() if entity == PARTNER else set()

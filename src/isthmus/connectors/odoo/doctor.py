@@ -10,6 +10,7 @@ from isthmus.connectors.odoo.actions import TECHNICAL
 from isthmus.connectors.odoo.ailments import APPS, KEY_WARNING_DAYS, OLDEST_TESTED, OLDEST_VERSION
 from isthmus.connectors.odoo.automations import WHAT_IS_INSTALLED
 from isthmus.connectors.odoo.fields import Fields
+from isthmus.connectors.odoo.grouped import model_of
 from isthmus.connectors.odoo.guarded import GUARDED_WRITE
 from isthmus.connectors.odoo.hooks import Hooks, is_administrator
 from isthmus.connectors.odoo.keys import ApiKey, own_keys
@@ -222,6 +223,7 @@ class Doctor:
         return [await self._model(name) for name in (self._paths or dict.fromkeys(USUAL))]
 
     async def _model(self, name: str) -> Finding:
+        entity, name = name, model_of(name)
         try:
             described = await self._fields.model(name)
         except SchemaDrift:
@@ -245,7 +247,7 @@ class Doctor:
                 fix=f"Give it the right in Settings > Users & Companies > Users.{wanted}",
                 facts={"denied": denied, "groups": groups},
             )
-        paths = real(self._paths.get(name, ()))
+        paths = real(self._paths.get(entity, ()))
         named = {parse(path).step.field for path in paths}
         missing = sorted(name for name in named - set(described.fields) if not name.startswith("x_"))
         if missing:

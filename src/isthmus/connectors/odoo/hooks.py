@@ -10,6 +10,7 @@ from typing import Any
 from isthmus.connectors.odoo import actions, automations
 from isthmus.connectors.odoo.actions import TECHNICAL
 from isthmus.connectors.odoo.automations import WHAT_IS_INSTALLED, Rule
+from isthmus.connectors.odoo.grouped import key_of, model_of
 from isthmus.connectors.odoo.guarded import GUARDED_WRITE
 from isthmus.connectors.odoo.watching import SPEC_ATTRIBUTES, Spec, watches
 from isthmus.connectors.odoo.wire import Wire
@@ -202,7 +203,7 @@ class Hooks:
             return model
 
     async def _with_steps(self, status: HookStatus, url: str) -> HookStatus:
-        if status.installed or status.entity not in self._specs:
+        if status.installed or model_of(status.entity) not in self._specs:
             return status
         lines = [
             f"{status.detail}. An administrator of Odoo does this once; with a temporary administrator key "
@@ -262,6 +263,9 @@ def _hints(query: Mapping[str, str], told: Mapping[str, Any]) -> list[Hint]:
         if root:
             out.append(Hint(entity=entity, key=str(root), occurred_at=at))
         return out
+    if "+" in via:
+        key = key_of(told, via.split("+"))
+        return [Hint(entity=entity, key=key, occurred_at=at)] if key is not None else []
     value = told.get(via)
     if isinstance(value, list):
         return [Hint(entity=entity, key=str(key), occurred_at=at, gone=gone) for key in value]
