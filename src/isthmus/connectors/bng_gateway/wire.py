@@ -15,6 +15,7 @@ from isthmus.sdk import (
     AuthFailed,
     HttpClient,
     InvalidRecord,
+    IsthmusError,
     Misconfigured,
     OutcomeUnknown,
     RateLimited,
@@ -51,7 +52,11 @@ class Wire:
         """
         refuse_cards(form, doing)
         sent = {**form, **({"test_mode": "enabled"} if self._settings.test_mode else {})}
-        response = await self._post(TRANSACT, sent, doing, reads_only=False)
+        try:
+            response = await self._post(TRANSACT, sent, doing, reads_only=False)
+        except IsthmusError as error:
+            error.record = error.record or record
+            raise
         if response.status == 429:
             raise await self._slow_down(doing, response, "429", record)
         facts = {"status": response.status}
