@@ -15,11 +15,13 @@ from isthmus.api import (
     connections,
     consent,
     deadletters,
+    flows,
     hooks,
     installation,
     lookups,
     mappings,
     pairs,
+    runs,
     tokens,
 )
 from isthmus.api.caller import document_refusals
@@ -42,7 +44,21 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.started = time.monotonic()
     app.include_router(hooks.router)
     app.include_router(consent.back_router)
-    for module in (installation, tokens, connections, consent, pairs, deadletters, conflicts, mappings, lookups):
+    app.include_router(flows.hook_router)
+    app.include_router(runs.approvals_router, prefix="/api/v1")
+    for module in (
+        installation,
+        tokens,
+        connections,
+        consent,
+        pairs,
+        deadletters,
+        conflicts,
+        mappings,
+        lookups,
+        flows,
+        runs,
+    ):
         app.include_router(module.router, prefix="/api/v1")
 
     @app.exception_handler(IsthmusError)

@@ -19,7 +19,7 @@ class Numbers(BaseModel):
     """Some dead letters."""
 
     numbers: list[int] = Field(default_factory=list, description="Their numbers.")
-    pair: str = Field("", description="All open ones of this pair.")
+    pair: str = Field("", description="All open ones of this pair or flow.")
     kind: str = Field("", description="With `pair`: only this kind.")
     why: str = Field("", description="The reason, for the audit log.")
 
@@ -66,7 +66,7 @@ async def edit(number: int, given: Edit, runtime: Running, caller: Operator) -> 
     def change(conn: Any) -> dict[str, Any]:
         edited = deadletters.edit(conn, number, given.fields, caller.name)
         if given.retry:
-            deadletters.retry(conn, [number], runtime.wake, caller.name)
+            deadletters.retry(conn, [number], runtime.wake, caller.name, runtime.flows)
         return edited
 
     return await runtime.db.run(change)
@@ -76,7 +76,7 @@ async def edit(number: int, given: Edit, runtime: Running, caller: Operator) -> 
 async def retry(given: Numbers, runtime: Running, caller: Operator) -> dict[str, int]:
     def work(conn: Connection) -> int:
         ids = deadletters.chosen(conn, given.numbers, given.pair, given.kind)
-        return deadletters.retry(conn, ids, runtime.wake, caller.name)
+        return deadletters.retry(conn, ids, runtime.wake, caller.name, runtime.flows)
 
     return {"retried": await runtime.db.run(work)}
 
@@ -85,6 +85,6 @@ async def retry(given: Numbers, runtime: Running, caller: Operator) -> dict[str,
 async def discard(given: Numbers, runtime: Running, caller: Operator) -> dict[str, int]:
     def work(conn: Connection) -> int:
         ids = deadletters.chosen(conn, given.numbers, given.pair, given.kind)
-        return deadletters.discard(conn, ids, caller.name, given.why)
+        return deadletters.discard(conn, ids, caller.name, given.why, runtime.flows)
 
     return {"discarded": await runtime.db.run(work)}

@@ -97,7 +97,7 @@ def edit(
         def change(conn: Any) -> Any:
             edited = deadletters.edit(conn, number, fields, actor())
             if retry:
-                deadletters.retry(conn, [number], runtime.wake, actor())
+                deadletters.retry(conn, [number], runtime.wake, actor(), runtime.flows)
             return edited
 
         return await runtime.db.run(change)
@@ -119,7 +119,7 @@ def _assignment(text: str) -> tuple[str, Any]:
 @app.command("retry")
 def retry_(
     number: list[int] = typer.Argument(None, help="Dead letters by number."),
-    pair: str = typer.Option("", "--all-of", help="All open ones of this pair."),
+    pair: str = typer.Option("", "--all-of", help="All open ones of this pair or flow."),
     kind: str = typer.Option("", "--kind", help="With --all-of: only this kind."),
     as_json: bool = JSON,
 ) -> None:
@@ -130,7 +130,7 @@ def retry_(
 @app.command()
 def discard(
     number: list[int] = typer.Argument(None, help="Dead letters by number."),
-    pair: str = typer.Option("", "--all-of", help="All open ones of this pair."),
+    pair: str = typer.Option("", "--all-of", help="All open ones of this pair or flow."),
     kind: str = typer.Option("", "--kind", help="With --all-of: only this kind."),
     why: str = typer.Option("", "--why", help="The reason, for the audit log."),
     as_json: bool = JSON,
@@ -149,8 +149,8 @@ def _on_many(number: list[int] | None, pair: str, kind: str, as_json: bool, verb
         def change(conn: Any) -> int:
             ids = deadletters.chosen(conn, number or [], pair, kind)
             if verb == "retried":
-                return deadletters.retry(conn, ids, runtime.wake, actor())
-            return deadletters.discard(conn, ids, actor(), why)
+                return deadletters.retry(conn, ids, runtime.wake, actor(), runtime.flows)
+            return deadletters.discard(conn, ids, actor(), why, runtime.flows)
 
         return int(await runtime.db.run(change))
 

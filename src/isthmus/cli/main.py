@@ -24,6 +24,13 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "sync": ("isthmus.cli.sync", "Look again at records by key, filter or date; dry run first."),
         "sweep": ("isthmus.cli.sweep", "Compare everything and have what differs looked at again."),
     },
+    "Run processes": {
+        "flow": ("isthmus.cli.flow", "Flows: list, show, run, import, export, bind, publish, rollback, schema."),
+        "run": ("isthmus.cli.run", "Runs: list, show each item's path, cancel, resume, replay, signal."),
+        "approvals": ("isthmus.cli.approvals", "What flows ask people: list, decide."),
+        "lint": ("isthmus.cli.lint", "What is wrong with flow files: file, line, node and fix."),
+        "test": ("isthmus.cli.test", "The tests that flow files carry."),
+    },
     "See and decide": {
         "status": ("isthmus.cli.status", "How the pairs stand: books, what is open, how fresh."),
         "trace": ("isthmus.cli.trace", "Everything that ever happened to a record, with the reasons."),

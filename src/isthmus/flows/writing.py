@@ -135,7 +135,7 @@ def _hold(conn: Connection, flow: CompiledFlow, held: list[tuple[Item, IsthmusEr
             side=item.node,
             key=letter_key(item.id, item.key),
             error=error.as_dict(),
-            payload={"item": item.data, "run": item.run.id, "node": item.node},
+            payload={"item": item.data},
         )
         for item, error in held
     ]

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, text
 
 from isthmus.errors import InvalidRecord, Misconfigured
 from isthmus.mapping.entityfile import entities_of
+from isthmus.operate import runs
 from isthmus.operate.assemble import mapping_file, parse_pair
+from isthmus.operate.flowruntime import FlowRuntime
 from isthmus.store import auditlog, changes, pairs
 from isthmus.sync.inbox import Wake
 
@@ -42,9 +44,14 @@ def listing(
 
 
 def chosen(conn: Connection, numbers: Sequence[int], pair: str, kind: str) -> list[int]:
-    """Dead letters by number, or every open one of a pair (of one kind, if named)."""
+    """Dead letters by number, or every open one of a pair or flow (of one kind, if named)."""
     if not pair:
         return list(numbers)
+    sql = """select id from dead_letter where entity = :flow and pair_id = 0 and state = 'open'
+             and (:kind = '' or kind = :kind) order by id"""
+    held = [int(r.id) for r in conn.execute(text(sql), {"flow": pair, "kind": kind})]
+    if held:
+        return [*numbers, *held]
     rows = listing(conn, pairs.get(conn, pair).id, kind=kind or None, limit=100_000)
     return [*numbers, *(int(row["id"]) for row in rows)]
 
@@ -71,6 +78,8 @@ def show(conn: Connection, letter_id: int) -> dict[str, Any]:
 
 def edit(conn: Connection, letter_id: int, fields: Mapping[str, Any], actor: str) -> dict[str, Any]:
     """Put canonical values in place of the record's own for the next try."""
+    if runs.is_flow_letter(conn, [letter_id]):
+        return runs.edit_letter(conn, letter_id, fields, actor)
     known = _fields(conn, show(conn, letter_id))
     unknown = sorted(set(fields) - known)
     if unknown:
@@ -99,11 +108,18 @@ def _fields(conn: Connection, letter: Mapping[str, Any]) -> set[str]:
     return known
 
 
-def retry(conn: Connection, letter_ids: Sequence[int], wake: Wake, actor: str) -> int:
-    """Look at these records again; a dead letter closes by itself when its record passes. Returns how many."""
+def retry(conn: Connection, letter_ids: Sequence[int], wake: Wake, actor: str, lanes: FlowRuntime | None = None) -> int:
+    """Look at these records again; a dead letter closes by itself when its record passes. Returns how many.
+
+    Items of flows go on from where they stand; `lanes` wakes their flows.
+    """
     events = []
+    of_flows = runs.is_flow_letter(conn, letter_ids)
     for letter_id in letter_ids:
         letter = _open(conn, letter_id)
+        if letter_id in of_flows and lanes is not None:
+            runs.retry_letter(conn, lanes, letter_id, actor)
+            continue
         events.append(
             changes.NewEvent(
                 pair_id=letter["pair_id"],
@@ -117,13 +133,19 @@ def retry(conn: Connection, letter_ids: Sequence[int], wake: Wake, actor: str) -
     changes.accept(conn, events)
     for pair_id, entity in sorted({(e.pair_id, e.entity) for e in events}):
         wake(conn, pair_id, entity)
-    return len(events)
+    return len(letter_ids)
 
 
-def discard(conn: Connection, letter_ids: Sequence[int], actor: str, why: str = "") -> int:
-    """Close dead letters without passing their records; both sides stay as they are."""
+def discard(
+    conn: Connection, letter_ids: Sequence[int], actor: str, why: str = "", lanes: FlowRuntime | None = None
+) -> int:
+    """Close dead letters without passing their records; both sides stay as they are. Items of flows end there."""
+    of_flows = runs.is_flow_letter(conn, letter_ids)
     for letter_id in letter_ids:
         letter = _open(conn, letter_id)
+        if letter_id in of_flows and lanes is not None:
+            runs.discard_letter(conn, lanes, letter_id, actor, why)
+            continue
         sql = "update dead_letter set state = 'discarded', closed_at = now(), closed_by = :actor where id = :id"
         conn.execute(text(sql), {"id": letter_id, "actor": actor})
         _audit(conn, letter, "discard dead letter", actor, why=why)
