@@ -22,7 +22,7 @@ from isthmus.connectors.bng_gateway.entities import (
     transaction_record,
 )
 from isthmus.connectors.bng_gateway.gateway import Gateway
-from isthmus.connectors.bng_gateway.operating import OPERATIONS, Operator
+from isthmus.connectors.bng_gateway.operations import OPERATIONS, Operator
 from isthmus.connectors.bng_gateway.settings import GatewaySettings
 from isthmus.connectors.bng_gateway.values import Transaction
 from isthmus.connectors.bng_gateway.vault import LONGEST_ID
