@@ -318,7 +318,7 @@ def _siblings(pair: PairRuntime, binding: EntityBinding) -> dict[Side, list[str]
         side: [
             e.name
             for e in pair.fan_out(side, binding.side(side).entity)
-            if e is not binding and e.side(side).adopt == "linked"
+            if e is not binding and e.side(side).adopt == "linked" and e.canonical.extends != binding.name
         ]
         for side in sides
     }
