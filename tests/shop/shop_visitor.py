@@ -76,7 +76,9 @@ class Shopping:
         """How often each root field was called."""
         return dict((await self.door("GET", "calls"))["calls"])
 
-    def connect(self, *, services: Services | None = None, token: str | None = None, **settings: Any) -> ShopifyConnector:
+    def connect(
+        self, *, services: Services | None = None, token: str | None = None, **settings: Any
+    ) -> ShopifyConnector:
         """A connector to this shop."""
         made = connector.make(
             {"url": self.up.url, "points_per_second": 0, "poll_overlap": 5, **settings},

@@ -53,7 +53,9 @@ async def test_what_the_search_learns_late_is_told_within_the_overlap(shopping: 
 async def test_shipments_refunds_variants_and_stock_are_told(shopping: Shopping) -> None:
     placed = await shopping.do("checkout", lines=[{"sku": "MUG", "quantity": 2}])
     shop = shopping.connect()
-    cursors = {name: (await changed(shop, name, None))[1] for name in ("fulfilment", "refund", "variant", "inventory_level")}
+    cursors = {
+        name: (await changed(shop, name, None))[1] for name in ("fulfilment", "refund", "variant", "inventory_level")
+    }
     sent = await shopping.do("fulfil", order=placed["name"])
     back = await shopping.do("refund", order=placed["name"], lines={"MUG": 1}, amount="19.99")
     await shopping.do("product", title="New", sku="NEW", price="1")

@@ -75,7 +75,9 @@ WRITES: list[tuple[dict[str, Any], type, type[IsthmusError]]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "outcome", "kind"), WRITES, ids=[f"{f['kind']}-{f.get('status', '')}" for f, _, _ in WRITES])
+@pytest.mark.parametrize(
+    ("fault", "outcome", "kind"), WRITES, ids=[f"{f['kind']}-{f.get('status', '')}" for f, _, _ in WRITES]
+)
 async def test_a_write_that_goes_wrong_is_never_called_failed_when_it_may_have_taken_place(
     shopping: Shopping, fault: dict[str, Any], outcome: type, kind: type[IsthmusError]
 ) -> None:
@@ -97,14 +99,18 @@ async def test_a_refused_token_a_closed_shop_and_a_wrong_version_halt(shopping: 
         with pytest.raises(kind):
             await read(shopping.connect(), "order", Everything())
     await shopping.door("PUT", "settings", {"state": "open"})
+    shop = shopping.connect()
+    shop.wire.path = "/admin/api/next-year/graphql.json"
     with pytest.raises(Misconfigured, match="404"):
-        shop = shopping.connect()
-        shop.wire.path = "/admin/api/next-year/graphql.json"
         await read(shop, "order", Everything())
 
 
 async def test_a_missing_scope_is_named_and_stops_only_what_needs_it(shopping: Shopping) -> None:
-    scopes = [one for one in (await shopping.door("GET", "settings"))["scopes"] if one not in ("read_orders", "write_customers")]
+    scopes = [
+        one
+        for one in (await shopping.door("GET", "settings"))["scopes"]
+        if one not in ("read_orders", "write_customers")
+    ]
     await shopping.door("PUT", "settings", {"scopes": scopes})
     shop = shopping.connect()
     with pytest.raises(Misconfigured, match="read_orders") as caught:

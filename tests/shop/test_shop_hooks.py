@@ -77,9 +77,15 @@ async def test_webhooks_are_installed_once_repaired_and_taken_away(shopping: Sho
     assert all("email" not in one["includeFields"] for one in first)
     await shop.install_hooks(["order", "variant", "product"], URL)
     assert await listed(shopping) == first
-    foreign = "mutation { webhookSubscriptionCreate(topic: ORDERS_CREATE, webhookSubscription: {uri: \"https://other.example.org\"}) { userErrors { message } } }"  # noqa: E501 - a query
+    foreign = (
+        "mutation { webhookSubscriptionCreate(topic: ORDERS_CREATE, webhookSubscription: "
+        '{uri: "https://other.example.org"}) { userErrors { message } } }'
+    )
     await shopping.ask(foreign)
-    spoil = "mutation($id: ID!) { webhookSubscriptionUpdate(id: $id, webhookSubscription: {format: XML}) { userErrors { message } } }"
+    spoil = (
+        "mutation($id: ID!) { webhookSubscriptionUpdate(id: $id, webhookSubscription: {format: XML}) "
+        "{ userErrors { message } } }"
+    )
     await shopping.ask(spoil, id=first[0]["id"])
     drop = "mutation($id: ID!) { webhookSubscriptionDelete(id: $id) { userErrors { message } } }"
     await shopping.ask(drop, id=first[1]["id"])
@@ -88,7 +94,12 @@ async def test_webhooks_are_installed_once_repaired_and_taken_away(shopping: Sho
     assert first[1]["topic"] in status.detail
     await shop.install_hooks(["order"], URL)
     now = await listed(shopping)
-    assert {one["topic"] for one in now if one["uri"] == URL} == {"ORDERS_CREATE", "ORDERS_UPDATED", "ORDERS_CANCELLED", "ORDERS_DELETE"}
+    assert {one["topic"] for one in now if one["uri"] == URL} == {
+        "ORDERS_CREATE",
+        "ORDERS_UPDATED",
+        "ORDERS_CANCELLED",
+        "ORDERS_DELETE",
+    }
     assert {one["format"] for one in now} == {"JSON"}
     await shop.remove_hooks(URL)
     assert [one["uri"] for one in await listed(shopping)] == ["https://other.example.org"]
@@ -156,7 +167,9 @@ async def test_a_subscription_that_is_never_answered_is_deleted_and_installed_an
 
 def _signed(body: bytes, secret: str = HOOK_SECRET, **headers: str) -> WebhookRequest:
     digest = base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
-    return WebhookRequest(headers={"x-shopify-hmac-sha256": digest, "x-shopify-topic": "orders/updated", **headers}, body=body)
+    return WebhookRequest(
+        headers={"x-shopify-hmac-sha256": digest, "x-shopify-topic": "orders/updated", **headers}, body=body
+    )
 
 
 async def test_a_forged_delivery_is_refused_and_a_rotated_secret_still_counts(shopping: Shopping) -> None:

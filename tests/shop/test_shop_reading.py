@@ -47,7 +47,12 @@ async def test_an_order_in_a_foreign_currency_with_included_taxes_adds_up_in_bot
         "totalPriceSet.presentmentMoney.amount", "fulfillmentOrders", "createdAt",
     )  # fmt: skip
     told = found.values
-    assert (told["name"], told["note"], told["tags"], told["discountCodes"]) == ("#1001", "Ring twice", ["web"], ["TEN"])
+    assert (told["name"], told["note"], told["tags"], told["discountCodes"]) == (
+        "#1001",
+        "Ring twice",
+        ["web"],
+        ["TEN"],
+    )
     assert (told["taxesIncluded"], told["currencyCode"], told["presentmentCurrencyCode"]) == (True, "USD", "EUR")
     assert told["shippingAddress.city"] == told["shippingAddress"]["city"] == "Ulm"
     assert told["shippingAddress"]["countryCode"] == "DE"
@@ -66,7 +71,11 @@ async def test_an_order_in_a_foreign_currency_with_included_taxes_adds_up_in_bot
     assert told["totalPriceSet.presentmentMoney.amount"] == Decimal("59.15")
     assert told["totalTaxSet"]["shopMoney"]["amount"] == Decimal("10.50")
     mug, cap = told["lineItems"]
-    assert (mug["sku"], mug["quantity"], mug["originalUnitPriceSet"]["shopMoney"]["amount"]) == ("MUG", 3, Decimal("19.99"))
+    assert (mug["sku"], mug["quantity"], mug["originalUnitPriceSet"]["shopMoney"]["amount"]) == (
+        "MUG",
+        3,
+        Decimal("19.99"),
+    )
     assert mug["taxLines"][0]["rate"] == Decimal("0.19")
     assert told["discountApplications"][0]["percentage"] == Decimal(10)
     assert told["fulfillmentOrders"][0]["lineItems"][1]["remainingQuantity"] == 1
@@ -74,7 +83,9 @@ async def test_an_order_in_a_foreign_currency_with_included_taxes_adds_up_in_bot
     assert told["createdAt"] == found.created_at
     assert isinstance(found.changed_at, datetime)
     assert found.changed_at.tzinfo is UTC
-    [variant] = await read(shop, "variant", ByKeys([mug["variant"]]), "sku", "price", "cost", "inventoryItem", "product")
+    [variant] = await read(
+        shop, "variant", ByKeys([mug["variant"]]), "sku", "price", "cost", "inventoryItem", "product"
+    )
     assert variant.values["price"] == Decimal("19.99")
     assert variant.values["cost"] == Decimal("4.25")
     [customer] = await read(shop, "customer", ByKeys([told["customer"]]), "email", "amountSpent", "numberOfOrders")
@@ -90,7 +101,9 @@ async def test_a_long_order_is_read_to_its_last_line_and_a_long_shipment_too(sho
     placed = await order(shopping, lines=lines)
     await shopping.do("fulfil", order=placed["name"])
     shop = shopping.connect(line_page=5)
-    [found] = await read(shop, "order", ByKeys([number(placed["id"])]), "lineItems", "fulfillments", "fulfillmentOrders")
+    [found] = await read(
+        shop, "order", ByKeys([number(placed["id"])]), "lineItems", "fulfillments", "fulfillmentOrders"
+    )
     assert [line["quantity"] for line in found.values["lineItems"]] == [n + 1 for n in range(23)]
     [sent] = found.values["fulfillments"]
     assert len(sent["fulfillmentLineItems"]) == 23
@@ -151,7 +164,7 @@ async def test_an_unknown_field_is_told_with_the_known_ones(shopping: Shopping) 
     with pytest.raises(SchemaDrift, match="no field nme") as caught:
         await read(shop, "order", Everything(), "nme")
     assert "name" in caught.value.hint
-    with pytest.raises(SchemaDrift, match="shippingAddress.town"):
+    with pytest.raises(SchemaDrift, match=r"shippingAddress\.town"):
         await read(shop, "order", Everything(), "shippingAddress.town")
     with pytest.raises(SchemaDrift, match="no such entity"):
         await shop.describe(["orders"])

@@ -59,7 +59,8 @@ async def test_costs_are_counted_and_too_much_is_throttled(shopping: Shopping) -
     query = "query($id: ID!) { product(id: $id) { variants(first: 250) { nodes { inventoryItem { id tracked } } } } }"
     cost = (await shopping.ask(query, id="gid://shopify/Product/1"))["extensions"]["cost"]
     assert (cost["requestedQueryCost"], cost["actualQueryCost"]) == (25, 1)
-    huge = "{ orders(first: 250) { nodes { lineItems(first: 250) { nodes { id variant { product { variants(first: 250) { nodes { id } } } } } } } } }"
+    inner = "nodes { id variant { product { variants(first: 250) { nodes { id } } } } }"
+    huge = f"{{ orders(first: 250) {{ nodes {{ lineItems(first: 250) {{ {inner} }} }} }} }}"
     assert (await shopping.ask(huge))["errors"][0]["extensions"]["code"] == "MAX_COST_EXCEEDED"
     await shopping.door("PUT", "settings", {"bucket": 15, "restore": 0.001})
     mutation = 'mutation { customerCreate(input: {firstName: "A"}) { customer { id } } }'
@@ -90,7 +91,10 @@ async def test_a_checkout_adds_up_in_every_currency(shopping: Shopping, included
             {"sku": "CAP", "quantity": 1},
             {"title": "Card", "price": "0.07", "quantity": 7, "taxable": False},
         ],
-        discounts=[{"kind": "percentage", "value": "7.5", "code": "X"}, {"kind": "fixed", "value": "1.01", "code": "Y"}],
+        discounts=[
+            {"kind": "percentage", "value": "7.5", "code": "X"},
+            {"kind": "fixed", "value": "1.01", "code": "Y"},
+        ],
         shipping=[{"title": "Post", "price": "4.99"}],
         taxes=[{"title": "State", "rate": "0.0625"}, {"title": "City", "rate": "0.0375"}],
         taxes_included=included,
@@ -99,9 +103,9 @@ async def test_a_checkout_adds_up_in_every_currency(shopping: Shopping, included
     )
     found = (
         await shopping.ask(
-            "query($id: ID!) { order(id: $id) { lineItems(first: 9) { nodes { originalTotalSet { shopMoney { amount } "
-            "presentmentMoney { amount } } discountAllocations { allocatedAmountSet { shopMoney { amount } presentmentMoney "
-            "{ amount } } } taxLines { priceSet { shopMoney { amount } presentmentMoney { amount } } } } } } }",
+            "query($id: ID!) { order(id: $id) { lineItems(first: 9) { nodes { originalTotalSet { ...both } "
+            "discountAllocations { allocatedAmountSet { ...both } } taxLines { priceSet { ...both } } } } } } "
+            "fragment both on MoneyBag { shopMoney { amount } presentmentMoney { amount } }",
             id=order["id"],
         )
     )["data"]["order"]["lineItems"]["nodes"]
@@ -243,7 +247,10 @@ async def test_searches_know_comparisons_quotes_and_logic(shopping: Shopping) ->
 
 async def test_a_record_that_moves_while_paging_hides_no_other(shopping: Shopping) -> None:
     made = [await shopping.do("customer", firstName=f"N{n}") for n in range(5)]
-    text = "query($a: String) { customers(first: 2, after: $a, sortKey: UPDATED_AT) { nodes { firstName } pageInfo { endCursor hasNextPage } } }"
+    text = (
+        "query($a: String) { customers(first: 2, after: $a, sortKey: UPDATED_AT) "
+        "{ nodes { firstName } pageInfo { endCursor hasNextPage } } }"
+    )
     seen: list[str] = []
     cursor = None
     while True:
@@ -325,6 +332,7 @@ def test_a_file_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -> Non
 async def test_every_field_of_the_schema_can_be_asked_for() -> None:
     """Walks the whole schema: nothing in it is promised and then missing."""
     from graphql import get_named_type, is_composite_type, is_required_argument
+
     from isthmus.sandbox.shop.api import schema
 
     def selection(kind: Any, depth: int) -> str:

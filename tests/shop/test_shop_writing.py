@@ -71,7 +71,9 @@ async def test_an_edit_in_between_is_not_overwritten(shopping: Shopping) -> None
     written = await made(shop, "customer", "c1", firstName="Ada", email="a@example.org", defaultAddress={"city": "Ulm"})
     await shopping.do("customer", id=written.key, firstName="Edited")
     late = change(written.key, {"firstName": "Ours"}, {"firstName": "Ada"})
-    fine = change(written.key, {"defaultAddress.city": "Bonn", "note": "x"}, {"defaultAddress.city": "Ulm", "note": None})
+    fine = change(
+        written.key, {"defaultAddress.city": "Bonn", "note": "x"}, {"defaultAddress.city": "Ulm", "note": None}
+    )
     gone = change("77", {"firstName": "x"}, {"firstName": "y"})
     outcomes = await shop.update("customer", [late, fine, gone])
     assert outcomes[0] == Stale(key=written.key)
@@ -87,9 +89,13 @@ async def test_variants_are_added_and_changed_one_by_one(shopping: Shopping) -> 
     shop = shopping.connect()
     sizes = [{"sku": "T-S", "price": Decimal("9.99"), "selectedOptions": [{"name": "Size", "value": "S"}]}]
     shirt = await made(shop, "product", "p1", title="Shirt", variants=sizes, tags=["new", "cotton"])
-    large = new("v1", product=shirt.key, sku="T-L", price=Decimal("10.99"), selectedOptions=[{"name": "Size", "value": "L"}])
+    large = new(
+        "v1", product=shirt.key, sku="T-L", price=Decimal("10.99"), selectedOptions=[{"name": "Size", "value": "L"}]
+    )
     twice = new("v2", product=shirt.key, sku="T-X", price=Decimal(1), selectedOptions=[{"name": "Size", "value": "S"}])
-    other = new("v3", product=shirt.key, sku="T-Y", price=Decimal(1), selectedOptions=[{"name": "Cut", "value": "slim"}])
+    other = new(
+        "v3", product=shirt.key, sku="T-Y", price=Decimal(1), selectedOptions=[{"name": "Cut", "value": "slim"}]
+    )
     lost = new("v4", product="99", sku="T-Z", price=Decimal(1))
     outcomes = await shop.create("variant", [twice, large, other, lost])
     assert [type(one) for one in outcomes] == [Failed, Written, Failed, Failed]
@@ -138,7 +144,10 @@ async def test_a_part_is_shipped_with_tracking_and_the_rest_stays_open(shopping:
     told = await shown(shop, key, "displayFulfillmentStatus", "fulfillments", "fulfillmentOrders", "lineItems")
     assert told["displayFulfillmentStatus"] == "PARTIALLY_FULFILLED"
     assert told["fulfillments"][0]["trackingInfo"] == tracked
-    assert {row["sku"]: row["remainingQuantity"] for row in told["fulfillmentOrders"][0]["lineItems"]} == {"MUG": 2, "CAP": 2}
+    assert {row["sku"]: row["remainingQuantity"] for row in told["fulfillmentOrders"][0]["lineItems"]} == {
+        "MUG": 2,
+        "CAP": 2,
+    }
     [sent] = await read(shop, "fulfilment", ByExternalKeys(["f1"]), "order", "lines", "trackingInfo", "status")
     assert (sent.key, sent.external_key, sent.values["order"]) == (part.key, "f1", key)
     assert [(row["sku"], row["quantity"]) for row in sent.values["lines"]] == [("MUG", 2)]
@@ -204,7 +213,9 @@ async def test_a_refund_gives_back_lines_shipping_and_money(shopping: Shopping) 
     back = await made(
         shop, "refund", "r1", order=key, note="broken", lines=lines, shipping=shipping, amount=Decimal("27.49")
     )
-    [found] = await read(shop, "refund", ByExternalKeys(["r1"]), "order", "note", "lines", "shipping", "amount", "transactions")
+    [found] = await read(
+        shop, "refund", ByExternalKeys(["r1"]), "order", "note", "lines", "shipping", "amount", "transactions"
+    )
     assert (found.key, found.values["order"], found.values["note"]) == (back.key, key, "broken")
     assert found.values["amount"] == Decimal("27.49")
     [line] = found.values["lines"]
@@ -244,7 +255,9 @@ async def test_a_foreign_order_is_refunded_in_the_shoppers_currency(shopping: Sh
 
 
 async def test_note_tags_and_address_of_an_order_are_edited(shopping: Shopping) -> None:
-    key = await order(shopping, shipping_address={"address1": "Street 1", "city": "Ulm", "countryCode": "DE"}, tags=["web"])
+    key = await order(
+        shopping, shipping_address={"address1": "Street 1", "city": "Ulm", "countryCode": "DE"}, tags=["web"]
+    )
     shop = shopping.connect()
     values = {"note": "call first", "tags": ["web", "exported"], "shippingAddress.city": "Bonn", "poNumber": "PO7"}
     [done] = await shop.update("order", [change(key, values, {"note": None, "tags": ["web"]})])
@@ -262,7 +275,11 @@ async def test_note_tags_and_address_of_an_order_are_edited(shopping: Shopping) 
 
 
 async def test_an_order_is_cancelled_once_and_never_with_goods_under_way(shopping: Shopping) -> None:
-    open_order, sent_order, shop = await order(shopping), await order(shopping, lines=[{"sku": "MUG"}]), shopping.connect()
+    open_order, sent_order, shop = (
+        await order(shopping),
+        await order(shopping, lines=[{"sku": "MUG"}]),
+        shopping.connect(),
+    )
     await made(shop, "fulfilment", "f1", order=sent_order)
     acts = [
         Act(key="a1", input={"order": open_order, "reason": "INVENTORY", "refund": True}),
@@ -286,13 +303,24 @@ async def test_an_order_is_cancelled_once_and_never_with_goods_under_way(shoppin
 @pytest.mark.parametrize("kind", LOST)
 async def test_a_lost_reply_never_makes_two_customers_products_or_variants(shopping: Shopping, kind: str) -> None:
     shop = shopping.connect()
-    warm = await made(shop, "product", "warm", title="Warm", variants=[{"price": "1", "selectedOptions": [{"name": "A", "value": "x"}]}])
+    warm = await made(
+        shop,
+        "product",
+        "warm",
+        title="Warm",
+        variants=[{"price": "1", "selectedOptions": [{"name": "A", "value": "x"}]}],
+    )
     await made(shop, "customer", "warm", firstName="Warm")
-    await made(shop, "variant", "warm", product=warm.key, price=Decimal(1), selectedOptions=[{"name": "A", "value": "y"}])
+    await made(
+        shop, "variant", "warm", product=warm.key, price=Decimal(1), selectedOptions=[{"name": "A", "value": "y"}]
+    )
     given: dict[str, tuple[str, dict[str, Any]]] = {
         "customer": ("Customer", {"firstName": "Ada"}),
         "product": ("Product", {"title": "Book"}),
-        "variant": ("ProductVariant", {"product": warm.key, "price": "2", "selectedOptions": [{"name": "A", "value": "z"}]}),
+        "variant": (
+            "ProductVariant",
+            {"product": warm.key, "price": "2", "selectedOptions": [{"name": "A", "value": "z"}]},
+        ),
     }
     for entity, (name, values) in given.items():
         before = await shopping.count(name)

@@ -17,7 +17,8 @@ connector = ConnectorKind(
         "Customers, products and orders have no conditional writes: an edit made in the moment between our last look "
         "and our write can be overwritten. Levels of stock are compared and set in one step.",
         "Deletions are told by webhooks; the Sweep finds them otherwise.",
-        "Of an order at most 100 fulfilments, refunds and transactions are read; lines without limit.",
+        "Of an order at most 100 fulfilments, refunds and transactions are read; lines without limit. Orders of more "
+        "than 250 lines are not shipped or refunded from here.",
     ),
 )
 

@@ -124,11 +124,9 @@ class Canceller:
         return job
 
     async def _end(self, act: Act, job: Job) -> Performed:
-        if isinstance(job.outcome, Unsure):
-            verdict = await self._verdict(act)
+        if isinstance(job.outcome, Failed | Unsure):
+            verdict = await self._verdict(act) if job.calls else None
             return verdict if isinstance(verdict, Done) else job.outcome
-        if isinstance(job.outcome, Failed):
-            return job.outcome
         for _ in range(LOOKS):
             verdict = await self._verdict(act)
             if isinstance(verdict, Done):

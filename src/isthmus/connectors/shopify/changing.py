@@ -20,6 +20,9 @@ from isthmus.connectors.shopify.wire import Wire
 from isthmus.sdk import ChangePage, Hint, Misconfigured, Scope
 
 LIGHT_PAGE = 250
+
+MOST_REMEMBERED = 20_000
+"""Records remembered in a Cursor; more than these in one overlap are told again, never lost."""
 _LIGHT = "nodes { id updatedAt } pageInfo { hasNextPage endCursor }"
 
 
@@ -133,7 +136,8 @@ def _kept(window: Mapping[str, str], before: datetime, overlap: timedelta) -> Po
     newest = moment(max(window.values())) if window else None
     at = max(before, newest) if newest is not None else before
     start = _text(at - overlap)
-    return Position(at, {key: told for key, told in window.items() if told >= start})
+    kept = [pair for pair in _in_order(window) if pair[1] >= start][-MOST_REMEMBERED:]
+    return Position(at, dict(kept))
 
 
 def _position(name: str, cursor: str) -> Position:

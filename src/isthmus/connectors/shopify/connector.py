@@ -116,8 +116,8 @@ class ShopifyConnector(Connector):
         assert isinstance(selection, ByExternalKeys)  # the last of the four
         if told.name in self._documents:
             return await self._documents[told.name].by_external_keys(selection.keys, paths)
-        if told.custom_id is None:
-            return []
+        if not (told.custom_id and told.creates):
+            return []  # records of this kind are never made by us, so none carries our key
         rows = await self._ids.find(told, list(dict.fromkeys(selection.keys)), self._reader.tree(told, paths))
         return [record(told, row, paths, external_key=key) for key, row in rows.items()]
 

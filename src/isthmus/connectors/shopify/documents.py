@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from isthmus.connectors.shopify.batching import Batch, Call, Job, failed
 from isthmus.connectors.shopify.catalogue import Entity, entity
@@ -93,6 +93,9 @@ class Documents:
         try:
             if order is None:
                 raise RefusedByTarget(f"{plan.doing}: the shop has no order {plan.order}", record=job.name)
+            if _cut(order):
+                hint = "Make it in the shop's admin; orders of so many lines are read, and not written, here."
+                raise InvalidRecord(f"{plan.doing}: order {order['name']} has more than 250 lines", hint=hint)
             note = notes.get(plan.item.external_key)
             there = self.made(note, order) if note is not None else None
             if there is not None:
@@ -162,3 +165,10 @@ class Documents:
                 if row:
                     found[key] = row
         return found
+
+
+def _cut(value: Any) -> bool:
+    """Whether any list inside came back without its end."""
+    if isinstance(value, Mapping):
+        return value.get("hasNextPage") is True or any(map(_cut, value.values()))
+    return isinstance(value, list) and any(map(_cut, value))

@@ -44,7 +44,7 @@ class Ledger:
         for start in range(0, len(keys), AT_ONCE):
             part = keys[start : start + AT_ONCE]
             roots = " ".join(
-                f'n{n}: metaobjectByHandle(handle: {{ type: "{TYPE}", handle: "{_handle(key)}" }}) '
+                f'n{n}: metaobjectByHandle(handle: {{ type: "{TYPE}", handle: "{_name_of(key)}" }}) '
                 "{ fields { key value } }"
                 for n, key in enumerate(part)
             )
@@ -68,7 +68,7 @@ class Ledger:
         return Call(
             name="metaobjectUpsert",
             arguments={
-                "handle": ("MetaobjectHandleInput!", {"type": TYPE, "handle": _handle(note.external_key)}),
+                "handle": ("MetaobjectHandleInput!", {"type": TYPE, "handle": _name_of(note.external_key)}),
                 "metaobject": ("MetaobjectUpsertInput!", {"fields": fields}),
             },
             wants="metaobject { id }",
@@ -110,7 +110,7 @@ def fingerprint(told: Any) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _handle(key: str) -> str:
+def _name_of(key: str) -> str:
     return "w-" + hashlib.sha256(key.encode()).hexdigest()[:40]
 
 

@@ -19,8 +19,8 @@ from isthmus.connectors.shopify.selecting import (
     selection,
     value_at,
 )
-from isthmus.connectors.shopify.wire import TooCostly, Wire
-from isthmus.sdk import Misconfigured, Record, Scope
+from isthmus.connectors.shopify.wire import Wire, too_costly
+from isthmus.sdk import Misconfigured, Record, SchemaDrift, Scope
 
 IDENTIFIED = {
     ("customer", "email"): "emailAddress",
@@ -65,7 +65,9 @@ class Reader:
             part = ids[place : place + size]
             try:
                 data = await self._wire.ask(query, {"ids": part}, doing=doing)
-            except TooCostly:
+            except SchemaDrift as error:
+                if not too_costly(error):
+                    raise
                 size = self._smaller(query, size)
                 continue
             found.extend(row for row in data["nodes"] if row and row.get("id"))
@@ -89,7 +91,9 @@ class Reader:
             given = {"first": size, "after": cursor, "query": search}
             try:
                 data = await self._wire.ask(text, given, doing=f"reading {told.root}")
-            except TooCostly:
+            except SchemaDrift as error:
+                if not too_costly(error):
+                    raise
                 size = self._smaller(text, size)
                 continue
             page = data[told.root]
@@ -232,7 +236,9 @@ class Reader:
                 given = {"id": location, "first": size, "after": cursor, "query": query}
                 try:
                     data = await self._wire.ask(text, given, doing="reading inventory levels")
-                except TooCostly:
+                except SchemaDrift as error:
+                    if not too_costly(error):
+                        raise
                     size = self._smaller(text, size)
                     continue
                 if not data["location"]:

@@ -17,10 +17,10 @@ from isthmus.sdk import Create, InvalidRecord, RefusedByTarget
 
 _MONEY = "{ shopMoney { amount } presentmentMoney { amount } }"
 _NEEDS = (
-    "id name currencyCode presentmentCurrencyCode lineItems(first: 100) { nodes { id sku } } "
+    "id name currencyCode presentmentCurrencyCode lineItems(first: 250) { nodes { id sku } pageInfo { hasNextPage } } "
     f"transactions(first: 100) {{ id kind status gateway amountSet {_MONEY} parentTransaction {{ id }} }} "
     f"refunds(first: 100) {{ id note totalRefundedSet {_MONEY} "
-    "refundLineItems(first: 100) { nodes { quantity lineItem { id } } } }"
+    "refundLineItems(first: 250) { nodes { quantity lineItem { id } } pageInfo { hasNextPage } } }"
 )
 _RESTOCK = ("NO_RESTOCK", "CANCEL", "RETURN")
 

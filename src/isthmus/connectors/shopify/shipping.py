@@ -18,9 +18,10 @@ from isthmus.sdk import Create, Gone, InvalidRecord, IsthmusError, Outcome, Refu
 OPEN = ("OPEN", "IN_PROGRESS", "SCHEDULED")
 _NEEDS = (
     "id name fulfillments(first: 100) { id status trackingInfo(first: 20) { company number url } "
-    "fulfillmentLineItems(first: 100) { nodes { quantity lineItem { id } } } } "
-    "fulfillmentOrders(first: 20) { nodes { id status assignedLocation { location { id } } "
-    "lineItems(first: 100) { nodes { id remainingQuantity lineItem { id sku } } } } }"
+    "fulfillmentLineItems(first: 250) { nodes { quantity lineItem { id } } pageInfo { hasNextPage } } } "
+    "fulfillmentOrders(first: 50) { nodes { id status assignedLocation { location { id } } "
+    "lineItems(first: 250) { nodes { id remainingQuantity lineItem { id sku } } pageInfo { hasNextPage } } } "
+    "pageInfo { hasNextPage } }"
 )
 
 

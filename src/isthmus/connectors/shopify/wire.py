@@ -33,15 +33,6 @@ TOKEN_HEADER = "X-Shopify-Access-Token"  # noqa: S105 - the name of a header
 PATIENT_TRIES = 4
 """How often a throttled request waits for its points before the caller is told to come back."""
 
-MOST_COST = 1000
-"""What one query may cost at most."""
-
-
-class TooCostly(SchemaDrift):
-    """A page was asked for that costs more than one query may; a smaller one is tried."""
-
-    default_hint = "Ask for a smaller page: lower page_size or line_page of the connection."
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -127,7 +118,8 @@ class Wire:
         if code in ("INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"):
             return (Unavailable if reads else OutcomeUnknown)(doing, answered=message, facts=facts)
         if code == "MAX_COST_EXCEEDED":
-            return TooCostly(doing, answered=message, facts=facts)
+            hint = "Ask for smaller pages: lower page_size or line_page of the connection."
+            return SchemaDrift(doing, answered=message, hint=hint, facts=facts)
         if code in ("SHOP_INACTIVE", "BLOCKED"):
             return Misconfigured(
                 doing, answered=message, hint="The shop's owner has to open the shop again.", facts=facts
@@ -225,6 +217,11 @@ class Wire:
 
     def _own_now(self) -> datetime:
         return self.clock.now().astimezone(UTC).replace(microsecond=0)
+
+
+def too_costly(error: IsthmusError) -> bool:
+    """Whether a query was refused because it could cost more than one query may."""
+    return error.facts.get("code") == "MAX_COST_EXCEEDED"
 
 
 def _cost(decoded: Mapping[str, Any]) -> Mapping[str, Any]:
