@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from isthmus import errors
 from isthmus.cli.main import COMMANDS, EXIT_CODES, GROUPS
+from isthmus.flows.node import node_types
 from isthmus.mapping.model import Clear, FieldMap, Instead, Mapping
 from isthmus.mapping.transform import catalogue
 from isthmus.model.entities import ENTITIES
@@ -257,6 +258,37 @@ def operations_page() -> str:
     return "\n".join(out)
 
 
+def node_page() -> str:
+    """Every node of flows that ships: its ports, its fields, its sample."""
+    out = [
+        NOTE,
+        "# Nodes",
+        "",
+        "What a flow is made of. `isthmus flow schema` gives the same as a JSON Schema, with the",
+    ]
+    out += [
+        "nodes of installed packages. Every node may have `title`, `note`, `to` and `retry`, and the port `error`.",
+        "",
+    ]
+    kinds = list(dict.fromkeys(node_types().values()))
+    for group in dict.fromkeys(str(kind.GROUP) for kind in sorted(kinds, key=lambda k: str(k.GROUP))):
+        out += [f"## {group}", ""]
+        for kind in (one for one in kinds if str(one.GROUP) == group):
+            out += [f"### {kind.kind()}: {kind.LABEL}", "", inspect.getdoc(kind) or "", ""]
+            out += [f"- Port `{port}`: {told}" for port, told in kind.PORTS.items()] + [""]
+            rows = [
+                (f"`{field.alias or name}`", "required" if field.is_required() else "", field.description or "")
+                for name, field in kind.model_fields.items()
+                if name not in ("type", "title", "note", "to", "retry")
+            ]
+            out += [table(("field", "", "what it is"), rows), ""] if rows else []
+            sample = kind.SAMPLE
+            told = ((name, json.dumps(dict(value), ensure_ascii=False)) for name, value in (
+                ("with", sample.config), ("takes", sample.input), ("gives", sample.output)))  # fmt: skip
+            out += [table(("sample", ""), ((name, f"`{value}`") for name, value in told)), ""]
+    return "\n".join(out)
+
+
 def openapi() -> str:
     """The description of the management API."""
     from isthmus.api.app import create_app
@@ -271,6 +303,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "transforms.md": transform_page,
     "entities.md": entity_page,
     "operations.md": operations_page,
+    "nodes.md": node_page,
     "openapi.json": openapi,
 }
 
