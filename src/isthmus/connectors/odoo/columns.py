@@ -68,7 +68,15 @@ def whole(rows: Sequence[Typed]) -> list[str]:
     return [name for name in (rows[0] if rows else ()) if all(name in row for row in rows)]
 
 
-def deferred(rows: Sequence[Typed], model: OdooModel, filled: Collection[str]) -> list[Typed]:
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What one row still needs after its load: `wanted` has to stand there, else `written` is written."""
+
+    wanted: Typed
+    written: Typed
+
+
+def deferred(rows: Sequence[Typed], model: OdooModel, filled: Collection[str]) -> list[Late]:
     """What has to be written after the load: fields that Odoo fills by itself, where not every row has them.
 
     In one load all rows share their columns, and an empty cell would keep Odoo from filling the field. What else Odoo
@@ -78,10 +86,9 @@ def deferred(rows: Sequence[Typed], model: OdooModel, filled: Collection[str]) -
     own = {n for row in rows for n in row if _fills_itself(model.get(n), filled)}
     out = []
     for row in rows:
-        late = (own - everywhere) & row.keys()
-        out.append({name: row[name] for name in sorted(own & row.keys())} if late else {})
-        for name in late:
-            del row[name]
+        late = sorted((own - everywhere) & row.keys())
+        everything = {name: row[name] for name in sorted(own & row.keys())}
+        out.append(Late({name: row.pop(name) for name in late}, everything if late else {}))
     return out
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from isthmus.connectors.odoo import codec
 from isthmus.connectors.odoo.addresses import Addresses
-from isthmus.connectors.odoo.columns import Given, Sheet, deferred, layout, often_meant, sheet
+from isthmus.connectors.odoo.columns import Given, Late, Sheet, deferred, layout, often_meant, sheet
 from isthmus.connectors.odoo.external import GivenIds, external_id
 from isthmus.connectors.odoo.fields import Fields, OdooModel
 from isthmus.connectors.odoo.paths import Step
@@ -17,7 +17,7 @@ from isthmus.connectors.odoo.reading import Reader
 from isthmus.connectors.odoo.refusal import clean, is_contention
 from isthmus.connectors.odoo.wire import Wire
 from isthmus.connectors.odoo.writes import Target, Writes
-from isthmus.connectors.odoo.writing import Parts, Resolver, Typed, encoded, must_not_spread
+from isthmus.connectors.odoo.writing import Parts, Resolver, encoded, must_not_spread
 from isthmus.sdk import (
     Contended,
     Create,
@@ -57,7 +57,7 @@ class _Row:
     index: int
     xid: str
     parts: Parts
-    after: dict[str, list[Typed]] = field(default_factory=dict)
+    after: dict[str, list[Late]] = field(default_factory=dict)
 
 
 class Creator:
@@ -141,7 +141,7 @@ class Creator:
             new = {
                 int(outcome.key): row.after[name]
                 for row in rows
-                if any(row.after.get(name, ()))
+                if any(late.wanted for late in row.after.get(name, ()))
                 and isinstance(outcome := outcomes.get(row.index), Written)
                 and outcome.created
             }
@@ -154,17 +154,20 @@ class Creator:
                 doing=f"reading the rows just made of {len(new)} {model.name}",
                 reads=True,
                 domain=[[inverse, "in", sorted(new)]],
-                fields=[inverse],
+                fields=[inverse, *sorted({n for several in new.values() for late in several for n in late.wanted})],
                 order="id",
             )
-            ids: dict[int, list[int]] = {}
+            there: dict[int, list[Mapping[str, Any]]] = {}
             for one in found:
-                ids.setdefault(int(one[inverse][0]), []).append(int(one["id"]))
+                there.setdefault(int(one[inverse][0]), []).append(one)
             targets = [
-                Target(0, one, encoded(child, values))
+                Target(0, int(one["id"]), encoded(child, late.written))
                 for root, several in new.items()
-                for one, values in zip(ids.get(root, ()), several, strict=False)
-                if values
+                for one, late in zip(there.get(root, ()), several, strict=False)
+                if any(
+                    not codec.raw_equal(child.get(n), codec.decode(child.get(n), one[n]), value)
+                    for n, value in late.wanted.items()
+                )
             ]
             await self._writes.write(child.name, targets)
 

@@ -40,6 +40,8 @@ def _one(env: Env, model: str, item: dict[str, Any]) -> dict[str, Any]:
         current = reading.read(env, model, [record_id], list(expect) or ["id"], None)[0]
         if any(not _same(current[name], value) for name, value in expect.items()):
             return {"id": record_id, "outcome": "changed", "current": {name: current[name] for name in expect}}
+        if _rows_moved(env, model, record_id, item.get("rows") or {}):
+            return {"id": record_id, "outcome": "changed", "current": {}}
         crud.write(env, model, [record_id], item.get("values") or {})
     except (OdooError, ValueError, TypeError) as error:
         env.database.rollback(mark)
@@ -47,6 +49,22 @@ def _one(env: Env, model: str, item: dict[str, Any]) -> dict[str, Any]:
         return {"id": record_id, "outcome": "refused", "name": name, "message": str(error)}
     stamp = reading.read(env, model, [record_id], ["write_date"], None)[0]["write_date"]
     return {"id": record_id, "outcome": "ok", "write_date": str(stamp)[:19]}
+
+
+def _rows_moved(env: Env, model: str, record_id: int, told: dict[str, Any]) -> bool:
+    """Whether a child record that is expected is gone or not as expected."""
+    for name, expected in told.items():
+        if not expected:
+            continue
+        below = reading.read(env, model, [record_id], [name], None)[0][name]
+        relation = env.model(model).fields[name].relation
+        for one, values in expected.items():
+            if int(one) not in below:
+                return True
+            current = reading.read(env, relation, [int(one)], list(values) or ["id"], None)[0]
+            if any(not _same(current[field], value) for field, value in values.items()):
+                return True
+    return False
 
 
 def _same(current: Any, expected: Any) -> bool:
