@@ -125,7 +125,8 @@ def read(text: str, where: str) -> tuple[FlowFile | None, list[Mistake], dict[tu
     try:
         data, lines = read_yaml(text, where)
     except Misconfigured as error:
-        return None, [Mistake(line=_line_in(error.doing), node="", message=error.doing, fix=error.hint)], {}
+        fix = "Correct the file at that line."
+        return None, [Mistake(line=_line_in(error.doing), node="", message=error.doing, fix=fix)], {}
     try:
         found = _form().model_validate(data)
     except ValidationError as error:
@@ -204,6 +205,8 @@ def _mistake(error: Mapping[str, Any], data: Any, lines: Mapping[tuple[Any, ...]
         said, fix = f"{name or path[-1]} is not known here", nearest(name or str(path[-1]), known, "fields")
     elif error["type"] == "missing":
         said, fix = f"{path[-1]} is missing", f"Give {path[-1]}."
+    elif not node and path:
+        said = f"{'.'.join(str(p) for p in path)}: {said}"
     elif name:
         said = f"{'.'.join(str(p) for p in path[2:])}: {said}" if node else f"{name}: {said}"
     return Mistake(line=line_of(lines, path), node=node, message=said, fix=fix)

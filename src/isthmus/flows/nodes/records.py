@@ -67,7 +67,7 @@ class Read(Node):
     )
 
     type: Literal["read"] = "read"
-    connection: ConnectionRole = Field(description="The system.")
+    connection: ConnectionRole = Field(description="The system that is meant.")
     entity: str = Field(description="The Entity, by the system's own name.")
     paths: list[str] = Field(min_length=1, description="What is read, by the connector's paths.")
     key: Cel | None = Field(None, description="The Record's key.")
@@ -188,7 +188,7 @@ class Upsert(Effect):
     )
 
     type: Literal["upsert"] = "upsert"
-    connection: ConnectionRole = Field(description="The system.")
+    connection: ConnectionRole = Field(description="The system that is meant.")
     entity: str = Field(description="The Entity, by the system's own name.")
     values: dict[str, Cel] | None = Field(None, description="Path to expression: what shall stand there.")
     from_: Path | None = Field(None, alias="from", description="The path of an object of values, in place of `values`.")
@@ -406,7 +406,7 @@ class CallOperation(Effect):
     )
 
     type: Literal["call"] = "call"
-    connection: ConnectionRole = Field(description="The system.")
+    connection: ConnectionRole = Field(description="The system that is meant.")
     operation: str = Field(description="The Operation, by the connector's name for it.")
     input: dict[str, Cel] | Cel = Field(description="Its input: field to expression, or one expression for all.")
     key: Cel | None = Field(None, description="What names this act, when one document takes several: a payment's id.")

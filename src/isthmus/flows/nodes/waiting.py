@@ -63,7 +63,7 @@ class Wait(Node):
     )
 
     type: Literal["wait"] = "wait"
-    for_: Duration | None = Field(None, alias="for", description="How long.")
+    for_: Duration | None = Field(None, alias="for", description="How long to wait.")
     until: Cel | None = Field(None, description="Until this moment, ISO 8601 with its zone; the past is at once.")
     event: str | None = Field(None, pattern=r"^[a-z][a-z0-9_.-]*$", description="The name of the Event.")
     record: Awaited | None = Field(None, description="A Record whose change is the Event.")
@@ -259,7 +259,7 @@ class SyncRecord(Node):
     )
 
     type: Literal["sync_record"] = "sync_record"
-    pair: PairRole = Field(description="The pair.")
+    pair: PairRole = Field(description="The pair whose lane is asked.")
     entity: str = Field(description="The canonical Entity.")
     side: Literal["left", "right"] = Field("left", description="Whose key is given.")
     key: Cel = Field("run.key", description="The Record's key on that side.")
