@@ -255,6 +255,23 @@ def _credited_in_part(floor: Floor) -> dict[str, Any]:
     return {"invoice": invoice, "lines": [{"line": line, "quantity": 1}], "reason": "broken"}
 
 
+def _taken_back(floor: Floor) -> dict[str, Any]:
+    values = {
+        "payment_type": "inbound",
+        "partner_type": "customer",
+        "partner_id": floor.customer,
+        "amount": 99.0,
+        "invoice_ids": [[6, 0, [floor.invoice()]]],
+    }
+    payment = floor.made("account.payment", values)[0]
+    floor.call("account.payment", "action_post", payment)
+    row = floor.row("account.payment", payment, "move_id", "invoice_ids")
+    receivable = [["move_id", "=", row["move_id"]], ["account_type", "=", "asset_receivable"]]
+    [line] = floor.rows("account.move.line", receivable, "id")
+    floor.call("account.move", "js_assign_outstanding_line", row["invoice_ids"][0], line_id=line["id"])
+    return {"payment": payment, "amount": "40.00", "reference": "CB-1"}
+
+
 def _settlement(floor: Floor) -> dict[str, Any]:
     lines = [{"label": "PSP-1", "amount": "40.00"}, {"label": "PSP-2", "amount": "-10.00"}]
     return {"reference": f"B{next(_numbers)}", "date": "2026-11-23", "lines": lines, "fee": "0.90", "total": "29.10"}
@@ -288,6 +305,7 @@ CASES: dict[str, Case] = {
     "void_invoice": lambda floor: {"invoice": floor.invoice()},
     "register_payment": _paid,
     "refund_payment": lambda floor: {"credit_note": floor.invoice("out_refund"), "amount": "33.00"},
+    "reverse_payment": _taken_back,
     "reconcile": lambda floor: {"invoice": floor.invoice(), "payment": floor.payment(40.0)},
     "book_settlement": _settlement,
     "confirm_purchase_order": _order(Floor.request),

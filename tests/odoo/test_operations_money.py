@@ -310,6 +310,26 @@ async def test_a_payment_that_somebody_cancelled_is_not_made_again(floor: Floor)
         assert again["residual"] == Decimal(89)
 
 
+async def test_a_chargeback_opens_the_invoice_again_by_what_was_taken_back(floor: Floor) -> None:
+    invoice = floor.invoice()
+    async with speaking(floor.odoo) as side:
+        paid = await done(side, "register_payment", {"invoice": invoice})
+        payment = paid["payment"]["key"]
+        assert "it was 99, 100 were to be taken back" in str(
+            await refused(side, "reverse_payment", {"payment": payment, "amount": 100})
+        )
+        told = await done(side, "reverse_payment", {"payment": payment, "amount": "40.00", "reference": "CB-1"})
+        assert (told["amount"], told["residual"], told["invoices"]) == (Decimal(40), Decimal(40), (str(invoice),))
+        told = await done(side, "reverse_payment", {"payment": payment, "amount": "9.00", "reference": "CB-2"})
+        assert (told["amount"], told["residual"]) == (Decimal(9), Decimal(49))
+        row = floor.row("account.move", invoice, "amount_residual", "payment_state")
+        assert (row["amount_residual"], row["payment_state"]) == (49.0, "partial")
+        again = await done(side, "register_payment", {"invoice": invoice})
+        assert (again["amount"], again["residual"]) == (Decimal(49), Decimal(0))
+        told = await done(side, "reverse_payment", {"payment": again["payment"]["key"]})
+        assert (told["amount"], told["residual"]) == (Decimal(49), Decimal(49))
+
+
 async def test_the_same_works_over_every_protocol(floor: Floor) -> None:
     for protocol in ("jsonrpc", "xmlrpc"):
         order = floor.quotation(2, 1)

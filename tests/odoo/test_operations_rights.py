@@ -70,8 +70,8 @@ async def test_the_doctor_tells_which_operations_the_login_may_call(floor: Floor
     for login, key in ((odoo.login, odoo.api_key), (odoo.low_login, odoo.low_key), buyer):
         async with speaking(odoo, key=key, login=login) as side:
             [told[login]] = [one for one in await side.check() if one.check == "operations"]
-    assert told[odoo.login].message == "20 of 20 operations can be called."
-    assert told[odoo.low_login].message.startswith("0 of 20 operations can be called.")
+    assert told[odoo.login].message == "21 of 21 operations can be called."
+    assert told[odoo.low_login].message.startswith("0 of 21 operations can be called.")
     bought = told[buyer[0]]
     assert "register_payment" in bought.facts["denied"]
     assert "confirm_purchase_order" not in bought.facts["denied"]

@@ -19,6 +19,7 @@ from isthmus.connectors.odoo.operations.purchases import CancelPurchaseOrder, Cl
 from isthmus.connectors.odoo.operations.reconciling import Reconcile
 from isthmus.connectors.odoo.operations.reserving import ReserveSalesOrder
 from isthmus.connectors.odoo.operations.returns import ReturnDelivery
+from isthmus.connectors.odoo.operations.reversals import ReversePayment
 from isthmus.connectors.odoo.operations.rights import rights_finding
 from isthmus.connectors.odoo.operations.sales import CancelSalesOrder, CloseSalesOrder, ConfirmSalesOrder
 from isthmus.connectors.odoo.operations.statements import BookSettlement
@@ -39,6 +40,7 @@ METHODS: tuple[type[Method[Any]], ...] = (
     VoidInvoice,
     RegisterPayment,
     RefundPayment,
+    ReversePayment,
     Reconcile,
     BookSettlement,
     ConfirmPurchaseOrder,

@@ -35,7 +35,8 @@ _WAYS = {
     "out_refund": ("outbound", "customer"),
     "in_refund": ("inbound", "supplier"),
 }
-_LIVE = ("in_process", "paid")
+LIVE = ("in_process", "paid")
+"""The states of a posted payment."""
 
 
 class Payment(Form):
@@ -135,7 +136,10 @@ class Payments(Method[Any]):
             )
             return
         line = payment["line"]
-        if payment["state"] not in _LIVE or not payment["move_id"] or line is None:
+        if payment["state"] not in LIVE:
+            return
+        if not payment["move_id"] or line is None:
+            no_entry(work)
             return
         if not line["reconciled"] and number(invoice["amount_residual"]) != 0:
             return
@@ -240,6 +244,14 @@ class Payments(Method[Any]):
                     kind=InvalidRecord,
                 )
         return found
+
+
+def no_entry(work: Work[Any]) -> None:
+    """Say that Odoo has posted a payment without booking it."""
+    work.block(
+        "the payment was posted, but has no journal entry",
+        "Set an outstanding account for the payment method in its journal, reset the payment to draft, and try again.",
+    )
 
 
 class RegisterPayment(Payments):

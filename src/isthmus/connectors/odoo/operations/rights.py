@@ -27,6 +27,7 @@ RIGHTS: Mapping[str, Sequence[tuple[str, str]]] = {
     "void_invoice": _BILL,
     "register_payment": _PAY,
     "refund_payment": _PAY,
+    "reverse_payment": _PAY,
     "reconcile": (("account.move", "write"), ("account.partial.reconcile", "create")),
     "book_settlement": (("account.bank.statement.line", "create"),),
     "confirm_purchase_order": _BUY,
