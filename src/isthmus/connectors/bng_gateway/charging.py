@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from weakref import WeakValueDictionary
 
 from isthmus.connectors.bng_gateway.querying import Queries
 from isthmus.connectors.bng_gateway.settings import GatewaySettings
@@ -55,18 +56,14 @@ class Unknowns:
         self._clock = clock
         self._ceiling = ceiling
         self._sent: dict[str, float] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[None]:
         """One at a time for equal names: the second finds what the first did."""
         lock = self._turns.setdefault(name, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked() and not getattr(lock, "_waiters", None):
-                self._turns.pop(name, None)
+        async with lock:
+            yield
 
     def note(self, name: str) -> None:
         """It was sent just now, and nobody knows what became of it."""
@@ -146,6 +143,8 @@ class Charger:
                 return await self._look(wanted, before, why)
             if not reply.approved:
                 raise refusal(reply, wanted.doing, record)
+            if not reply.get("transactionid"):
+                return await self._look(wanted, before, OutcomeUnknown(f"{wanted.doing}: approved without an id"))
             status = {
                 PaymentType.AUTHORIZATION: Status.AUTHORIZED,
                 PaymentType.VALIDATION: Status.AUTHORIZED,

@@ -103,7 +103,7 @@ def chargeback_record(event: Event) -> Record:
 
 
 def by_hand(entities: Sequence[str], url: str) -> list[HookStatus]:
-    """How webhooks are set up: the gateway has no way to do it by program."""
+    """How webhooks are set up: the gateway has no way to do it by program. No entities: all that send events."""
     return [
         HookStatus(
             entity=entity,
@@ -113,7 +113,7 @@ def by_hand(entities: Sequence[str], url: str) -> list[HookStatus]:
             if entity in EVENTS
             else "the gateway sends no events about it; it is polled",
         )
-        for entity in entities
+        for entity in entities or EVENTS
     ]
 
 

@@ -227,9 +227,8 @@ class Desk:
 
     def refunded(self, original: Doc) -> Decimal:
         """What of a transaction was given back, voided refunds left out."""
-        found = self._store.where("order_id = ? OR instr(doc, ?)", original["order_id"], original["transaction_id"])
-        mine = [d for d in found if d.get("original_transaction_id") == original["transaction_id"]]
-        return sum((Decimal(d["actions"][0]["amount"]) for d in mine if d["condition"] in _LIVE), Decimal("0.00"))
+        found = self._store.where("original = ?", original["transaction_id"])
+        return sum((Decimal(d["actions"][0]["amount"]) for d in found if d["condition"] in _LIVE), Decimal("0.00"))
 
     def action(
         self,

@@ -17,11 +17,12 @@ _LAYOUT = "1"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS txn (
     id INTEGER PRIMARY KEY, order_id TEXT NOT NULL, updated TEXT NOT NULL, condition TEXT NOT NULL,
-    fingerprint TEXT NOT NULL, doc TEXT NOT NULL);
+    fingerprint TEXT NOT NULL, original TEXT NOT NULL, doc TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS txn_order ON txn (order_id);
 CREATE INDEX IF NOT EXISTS txn_updated ON txn (updated);
 CREATE INDEX IF NOT EXISTS txn_condition ON txn (condition);
 CREATE INDEX IF NOT EXISTS txn_fingerprint ON txn (fingerprint);
+CREATE INDEX IF NOT EXISTS txn_original ON txn (original);
 CREATE TABLE IF NOT EXISTS customer (id TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS used_token (token TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS hook (id TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
@@ -53,8 +54,16 @@ class Store(Database):
         key = (last or _FIRST_TRANSACTION - 1) + 1
         doc = {"transaction_id": str(key), **doc}
         self.db.execute(
-            "INSERT INTO txn VALUES (?, ?, ?, ?, ?, ?)",
-            (key, doc["order_id"], self.moment(), doc["condition"], fingerprint, _written(doc)),
+            "INSERT INTO txn VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                doc["order_id"],
+                self.moment(),
+                doc["condition"],
+                fingerprint,
+                doc.get("original_transaction_id", ""),
+                _written(doc),
+            ),
         )
         return doc
 
