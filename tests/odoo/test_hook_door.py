@@ -119,7 +119,7 @@ async def test_the_door_opens_to_the_secret_in_the_address_only_and_at_once_to_a
         assert [await post(address) for _ in range(2)] == [200, 200]
         assert await post(f"{url}/hooks/erp/guessed") == 404
         assert await post(f"{url}/hooks/nobody/guessed") == 404
-        assert await post(address, b"<html>no Odoo</html>") == 503
+        assert await post(address, b"<html>no Odoo</html>") == 400
         assert len(stored(database, "delivery", "id")) == 2
         await connections.add(
             runtime,
@@ -132,6 +132,34 @@ async def test_the_door_opens_to_the_secret_in_the_address_only_and_at_once_to_a
         )
         assert await post(address) == 404
         assert await post(f"{url}/hooks/erp/a-new-one") == 200
+
+
+async def test_a_system_whose_manifest_describes_no_webhooks_is_told_so_in_a_sentence(runtime: Runtime) -> None:
+    manifest = {
+        "key": "silent",
+        "name": "Silent",
+        "summary": "Sends nothing.",
+        "auth": {"style": "key", "header": "X-Key"},
+        "paging": {"style": "page"},
+        "entities": {"thing": {"path": "/things", "key": "id", "fields": {"id": {"type": "string", "readonly": True}}}},
+    }
+    await connections.add(
+        runtime,
+        "silent",
+        kind="rest",
+        environment="sandbox",
+        settings={"url": "http://127.0.0.1:1", "allow_loopback": True, "manifest": manifest},
+        given={"api_key": Secret("k")},
+        actor="a test",
+    )
+    row = await runtime.db.run(_row, "silent")
+    async with listening(runtime) as url, aiohttp.ClientSession() as session:
+        address = await connections.hook_url(runtime, row, url)
+        async with session.post(address, data=b"{}") as answer:
+            told = await answer.json()
+    assert answer.status == 409
+    assert "its manifest describes none" in told["error"]["doing"]
+    assert "polling" in told["error"]["hint"]
 
 
 def _row(conn: Any, name: str) -> Any:

@@ -27,6 +27,9 @@ router = APIRouter(tags=["webhooks"])
 Held = tuple[Any, dict[str, Any]]
 """What is known of a Connection's address, behind the stamp of the rows it was read from."""
 
+_STATUS = {"retry": 503, "reject": 400, "halt": 409}
+"""Only what passes by itself is worth sending again."""
+
 MOST_BYTES = 2_000_000
 """Larger bodies are refused unread."""
 
@@ -89,7 +92,7 @@ async def _take(runtime: Runtime, connection: str, held: Held, delivery: Webhook
     except AuthFailed:
         raise
     except IsthmusError as error:
-        return JSONResponse({"error": error.as_dict()}, status_code=503)
+        return JSONResponse({"error": error.as_dict()}, status_code=_STATUS[error.action])
     for pair, _ in target["pairs"]:
         runtime.nudge_pair(pair.id)
     return Response(

@@ -313,7 +313,10 @@ class Connector(ABC):
 
     def receive(self, request: WebhookRequest) -> Delivery:
         """Verify a webhook delivery and say what it hints at; raises AuthFailed when it is not genuine."""
-        raise NotImplementedError(f"{self.key} sends no webhooks")
+        raise Misconfigured(
+            f"receiving a webhook from {self.key}: this connector takes none",
+            hint="Take the address out of that system; polling finds its changes.",
+        )
 
     def uses(self, paths: Mapping[str, Sequence[str]]) -> None:
         """Told before hooks are installed or looked at: which paths of each Entity are mapped, so only those tell."""

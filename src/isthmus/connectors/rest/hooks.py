@@ -28,7 +28,10 @@ class Hooks:
         """Verify a delivery, then say what it hints at; an event of no interest hints at nothing."""
         told = self._manifest.webhooks
         if told is None:
-            raise NotImplementedError(f"{self._manifest.key} sends no webhooks")
+            raise Misconfigured(
+                f"receiving a webhook from {self._manifest.name}: its manifest describes none",
+                hint="Describe `webhooks` in the manifest, or let polling find the changes.",
+            )
         secrets = self._settings.webhook_secrets()
         verify(told.signature, request.headers, request.body, secrets, self._clock.now())
         decoded = decode_json(request.body)
