@@ -239,3 +239,36 @@ async def test_an_older_count_never_overwrites_a_newer_one(floor: Floor) -> None
         [service] = floor.made("product.product", {"name": "A service", "type": "service"})
         outcome = await refused(side, "apply_inventory", counted("2026-11-23T12:02:00Z", (service, "1")))
         assert "its stock is not tracked" in str(outcome.error)
+
+
+async def test_the_tracking_number_goes_to_its_own_field_where_the_app_for_carriers_is_installed(
+    odoo_db: OdooDatabases,
+) -> None:
+    odoo = odoo_db()
+    admin = odoo.admin_key
+    [app] = odoo.call("ir.module.module", "search", with_key=admin, domain=[["name", "=", "stock_delivery"]])
+    odoo.call("ir.module.module", "button_immediate_install", with_key=admin, ids=[app])
+    floor = Floor(odoo)
+    order = floor.order(5, 5)
+    async with speaking(odoo) as side:
+        given = {"order": order, "tracking": "1Z999", "carrier": "UPS"}
+        told = await done(side, "validate_delivery", given)
+        row = floor.row("stock.picking", told["transfers"][0]["key"], "carrier_tracking_ref", "note")
+        assert row["carrier_tracking_ref"] == "1Z999"
+        assert "UPS" in row["note"]
+
+
+async def test_goods_that_go_through_several_transfers_wait_for_the_one_before(floor: Floor) -> None:
+    [warehouse] = floor.rows("stock.warehouse", [], "delivery_steps", limit=1)
+    floor.call("stock.warehouse", "write", warehouse["id"], vals={"delivery_steps": "pick_ship"})
+    try:
+        order = floor.order(5, 5)
+        async with speaking(floor.odoo) as side:
+            outcome = await refused(side, "validate_delivery", {"order": order})
+            assert "its goods are still on their way through the warehouse: WH/PICK/" in str(outcome.error)
+            waiting = [["sale_id", "=", order], ["picking_type_code", "=", "internal"]]
+            floor.ship([row["id"] for row in floor.rows("stock.picking", waiting, "id")])
+            told = await done(side, "validate_delivery", {"order": order})
+            assert [line["quantity"] for line in told["lines"]] == [Decimal(5), Decimal(5)]
+    finally:
+        floor.call("stock.warehouse", "write", warehouse["id"], vals={"delivery_steps": "ship_only"})

@@ -89,8 +89,8 @@ class Transfers(Method[Any]):
         orders = await self.desk.rows(self.ORDER, ids, ["name", "state"], doing=f"reading {len(ids)} orders")
         found = await self.desk.search(
             PICKING,
-            [[self.LINK, "in", list(orders)], ["picking_type_code", "=", self.CODE], ["return_id", "=", False]],
-            ["name", "state", "origin", "move_ids", self.LINK],
+            [[self.LINK, "in", list(orders)], ["return_id", "=", False]],
+            ["name", "state", "origin", "picking_type_code", self.LINK],
             doing=f"reading the transfers of {len(ids)} orders",
         )
         moves = await self.desk.search(
@@ -109,14 +109,17 @@ class Transfers(Method[Any]):
                 )
                 continue
             work.called = f"{self.NOUN} {order['name']}"
-            mine = [row for row in found if row[self.LINK] == order["id"]]
+            all_of_it = [row for row in found if row[self.LINK] == order["id"]]
+            mine = [row for row in all_of_it if row["picking_type_code"] == self.CODE]
+            before = [row for row in all_of_it if row["state"] not in _ENDED and row not in mine]
+            work.facts["before"] = [row["name"] for row in before if self.CODE == "outgoing"]
             self._judge(work, order, mine, [m for m in moves if m["picking_id"] in {row["id"] for row in mine}])
 
     def _judge(self, work: Work[Any], order: Row, pickings: list[Row], moves: list[Row]) -> None:
         mark = self.mark(work)
         still = [row for row in pickings if row["state"] not in _ENDED]
         ours = [row for row in pickings if row["state"] == "done" and mark in _tokens(row["origin"])]
-        if not ours and not work.form.lines and not still:
+        if not ours and not work.form.lines and not still and not work.facts["before"]:
             ours = [row for row in pickings if row["state"] == "done"]  # everything is shipped: nothing else was asked
         work.facts.update(order=order, pickings=still, moves=[])
         if ours:
@@ -137,6 +140,8 @@ class Transfers(Method[Any]):
             work.block(
                 f"its state is {order['state']}", "Confirm the order first; goods move for confirmed orders only."
             )
+        elif work.facts["before"] and not still:
+            _on_its_way(work)
         elif not still:
             said = "everything was moved before" if any(row["state"] == "done" for row in pickings) else "it has none"
             work.block(f"no transfer of it is open: {said}", "Look at the order in Odoo: was it delivered by hand?")
@@ -154,10 +159,7 @@ class Transfers(Method[Any]):
         moves = work.facts["moves"]
         waiting = [move for move in moves if move["state"] == "waiting"]
         if waiting and len(waiting) == len(moves):
-            work.block(
-                "its goods are still on their way through the warehouse",
-                "Validate the transfers before it (picking, packing) in Odoo first.",
-            )
+            _on_its_way(work)
             return
         if not work.form.lines:
             work.facts["takes"] = {move["id"]: number(move["product_uom_qty"]) for move in moves}
@@ -266,6 +268,14 @@ class _Piece(Work[Any]):
 
     def fail(self, error: IsthmusError) -> None:
         self.work.fail(error)
+
+
+def _on_its_way(work: Work[Any]) -> None:
+    named = f": {', '.join(work.facts['before'])}" if work.facts["before"] else ""
+    work.block(
+        f"its goods are still on their way through the warehouse{named}",
+        "Validate the transfers before it (picking, packing) in Odoo first.",
+    )
 
 
 def _tokens(origin: Any) -> list[str]:
