@@ -54,6 +54,7 @@ class Binding:
     clear_when: str | None = None
     clear: Mapping[str, Any] | None = None
     write_when: Expression | None = None
+    at_creation: bool = True
     default: Any = None
     skip_empties: bool = False
     required: bool = False
@@ -149,6 +150,8 @@ class Binding:
     ) -> bool:
         """Add the raw values of this binding to `out`; True when the value was cleared instead of emptied."""
         name = self.fields[0]
+        if new and not self.at_creation:
+            return False
         value = self._given(values, current)
         if new and self.default is not None and self._is_empty(value):
             value = self.default
@@ -254,6 +257,8 @@ class Binding:
         """Why `write_into` would leave the value out, or nothing."""
         if self.write_when is not None and not new and self.write_when({}, current) is not True:
             return f"only written where {self.write_when.source}"
+        if new and not self.at_creation:
+            return "not written to new records; it follows with a later look"
         if not self._is_empty(value) or self.required:
             return ""
         if new:

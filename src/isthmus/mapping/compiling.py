@@ -256,6 +256,7 @@ def _binding(
         clear_when=told.clear.when if told.clear else None,
         clear=told.clear.write if told.clear else None,
         write_when=expression(told.write_when, ("raw",)) if told.write_when else None,
+        at_creation=told.at_creation,
         default=told.default,
         skip_empties=told.empties == "skip",
         required=told.required,

@@ -83,6 +83,7 @@ class FieldMap(_Part):
     default: Any = Field(None, description="Canonical value of new records where the other side has none.")
     empties: Literal["write", "skip"] = Field("write", description="Whether emptying is written or left out.")
     write_when: str | None = Field(None, description="CEL over the raw record: written only where it holds.")
+    at_creation: bool = Field(True, description="Whether new records get it; otherwise it follows with a later look.")
     normalise: list[StepSpec] = Field(
         default_factory=list, description="What the system itself does to a value when it is stored."
     )

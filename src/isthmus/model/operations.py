@@ -1,7 +1,8 @@
-"""Canonical Entities of daily operations: employees by their work data, stock by product and warehouse."""
+"""Canonical Entities of daily operations: employees by their work data, stock, and entries of the ledger."""
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from isthmus.model.canonical import CanonicalField, MatchKey
@@ -13,6 +14,10 @@ from isthmus.model.schema import FieldType
 
 TOLD = FieldPolicy(rule=Rule.LEFT, strict=True, direction="to_right")
 """The left side tells the right one and takes nothing back; a pair may allow the other direction field by field."""
+
+
+SHOWN = FieldPolicy(rule=Rule.LEFT, direction="none")
+"""Each side works it out: it is compared and shown, never written."""
 
 
 def _told(name: str, kind: FieldType, label: str, help: str, **more: Any) -> CanonicalField:
@@ -80,5 +85,57 @@ INVENTORY_ITEM = _entity(
 )  # fmt: skip
 """How much of a product lies in a warehouse. Each warehouse has one owner, which the pair has to name."""
 
-OPERATIONS = (EMPLOYEE, INVENTORY_ITEM)
+
+def _part(name: str, kind: FieldType, label: str, help: str, **more: Any) -> CanonicalField:
+    return _field(name, kind, label, help, TOLD, **more)
+
+
+def _booked(name: str, kind: FieldType, label: str, help: str, **more: Any) -> CanonicalField:
+    return _field(name, kind, label, f"{help} Left only: the books are kept there.", TOLD, **more)
+
+
+_LINE = (
+    _part("number", FieldType.INTEGER, "Line", "Counts the lines of the entry."),
+    _part("account", FieldType.STRING, "Account", "By the look-up table `account`.", max_length=32),
+    _part("debit", FieldType.DECIMAL, "Debit", "In the company's currency; one of debit and credit is zero.", scale=2),
+    _part("credit", FieldType.DECIMAL, "Credit", "In the company's currency.", scale=2),
+    _part("amount_currency", FieldType.DECIMAL, "Amount in currency", "Where it was booked in another one.", scale=2),
+    _part("currency", FieldType.STRING, "Currency", "ISO 4217, where it is another one.", max_length=3),
+    _part("customer", FieldType.REFERENCE, "Customer", "Of what customers owe.", target="customer"),
+    _part("vendor", FieldType.REFERENCE, "Vendor", "Of what is owed to vendors.", target="vendor"),
+    _part("cost_center", FieldType.STRING, "Cost centre", "The analytic account that bears it alone.", max_length=32),
+    _part("dimensions", FieldType.OBJECT, "Dimensions", "Analytic accounts and the per cent each bears."),
+    _part("tax_code", FieldType.STRING, "Tax code", "By the look-up table `tax`.", max_length=32),
+    _part("description", FieldType.STRING, "Description", "What is written on the line.", max_length=500),
+)
+
+GL_ENTRY = _entity(
+    "gl_entry",
+    "General ledger entry",
+    [
+        _booked("number", FieldType.STRING, "Number", "Given when it is posted.", required=True, max_length=32),
+        _booked("journal", FieldType.STRING, "Journal", "Its code, by the look-up table `journal`.", max_length=16),
+        _booked("posted_on", FieldType.DATE, "Posting date", "Has to lie in an open period.", required=True),
+        _booked("period", FieldType.STRING, "Period", "Year and month of the posting date.", max_length=7),
+        _booked("description", FieldType.STRING, "Description", "What is written on the entry.", max_length=500),
+        _booked("source", FieldType.ENUM, "Source", "What it was made by.",
+                choices=(("payment", "Payment"), ("settlement", "Settlement"), ("inventory", "Inventory"),
+                         ("manual", "Manual"), ("invoice", "Invoice"), ("refund", "Refund"))),
+        _booked("currency", FieldType.STRING, "Currency", "The company's, ISO 4217.", max_length=3),
+        _booked("status", FieldType.ENUM, "Status", "Only posted entries leave the books.",
+                choices=(("draft", "Draft"), ("posted", "Posted"))),
+        _booked("reversed", FieldType.BOOLEAN, "Reversed", "Taken back by another entry; a posted one never changes."),
+        _booked("reverses", FieldType.REFERENCE, "Reverses", "The entry that it takes back.", target="gl_entry"),
+        _field("total_debit", FieldType.DECIMAL, "Total debit", "Each side adds it up.", SHOWN, scale=2),
+        _field("total_credit", FieldType.DECIMAL, "Total credit", "Each side adds it up.", SHOWN, scale=2),
+        _field("lines", FieldType.LIST, "Lines", "Two or more; debits equal credits. Left only: a posted entry does "
+               "not change.", TOLD, required=True, items=MappingProxyType({part.name: part for part in _LINE})),
+    ],
+    match=(MatchKey(field="number", strong=False),),
+    depends_on=("customer", "vendor"),
+    status_field=None,
+)  # fmt: skip
+"""One booking in the books: balanced, in an open period, corrected by reversal only."""
+
+OPERATIONS = (EMPLOYEE, INVENTORY_ITEM, GL_ENTRY)
 """Those of this module, each after those it refers to."""
