@@ -124,3 +124,14 @@ async def test_an_operation_is_called_from_the_command_line_and_repeats_nothing(
     assert "Traceback" not in said.out + said.err
     standing = (await isthmus("connection", "call", "gateway", "find", "--input", '{"order_id": "SO1"}', "--json")).json
     assert standing["result"]["captured"] == "5.00"
+
+
+@pytest.mark.usefixtures("home")
+async def test_the_signing_key_may_follow_later(rig: Rig) -> None:
+    added = [part for part in connect(rig) if "signing_key" not in part]
+    assert added[-1] == "--secret"
+    assert (await isthmus(*added[:-1])).code == 0
+    said = await isthmus("connection", "rotate", "gateway", "--secret", f"webhook_signing_key={SIGNING_KEY}")
+    assert said.code == 0, said
+    findings = {f["check"]: f for f in (await isthmus("connection", "doctor", "gateway", "--json")).json}
+    assert findings["webhooks"]["status"] == "ok"

@@ -106,11 +106,13 @@ def read_query(body: bytes) -> Element:
     text = body[:500].decode("utf-8", "replace").lstrip("\ufeff \r\n\t").lower()
     if text.startswith(("<!doctype", "<html")):
         raise Unreadable("a web page", html=True)
+    if b"\x00" in body:  # UTF-16 and the like would hide definitions from the next look
+        raise Unreadable("no text as the gateway writes it")
     if b"<!doctype" in body.lower() or b"<!entity" in body.lower():
         raise Unreadable("a document with definitions of its own, which the gateway never sends")
     try:
         root = ElementTree.fromstring(body)  # noqa: S314 - documents with entities were refused just above
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise Unreadable(f"no XML: {mask(str(error))}") from None
     if root.tag != "nm_response":
         raise Unreadable(f"a document of another kind, {mask(root.tag)[:40]}")
@@ -231,4 +233,4 @@ def _amount(text: str) -> Decimal:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
