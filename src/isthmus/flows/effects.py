@@ -114,6 +114,10 @@ class Effect(Node):
         """Whether sending it twice is harmless, as when the other side keeps to its idempotency key."""
         return False
 
+    def keeps_key(self) -> bool:
+        """Whether a try that failed and is repeated is still the same effect to the other side, under the same key."""
+        return False
+
     async def work(self, place: Place, items: Sequence[Item]) -> Sequence[Result]:
         prepared = [_prepared(self, place, item) for item in items]
         effects = [one for one in prepared if isinstance(one, Sending)]
@@ -148,7 +152,7 @@ class Effect(Node):
                 refused = error.action == "halt"
                 answers = [Refused(error=error) if refused else Doubt(error=error) for _ in fresh]
             for effect, answer in zip(fresh, answers, strict=True):
-                results[id(effect)] = _answered(effect, answer, place, ceiling)
+                results[id(effect)] = _answered(self, effect, answer, place, ceiling)
         return [results[id(effect)] for effect in effects]
 
     def _judged(self, place: Place, effect: Sending, verdict: Verdict, ceiling: timedelta) -> Result | None:
@@ -199,7 +203,7 @@ def _took(verdict: Took, intent: OpenIntent | None) -> Result:
     return Emit(outs=(Out(verdict.port, verdict.data),), ends=ends)
 
 
-def _answered(effect: Sending, answer: Answer, place: Place, ceiling: timedelta) -> Result:
+def _answered(node: Effect, effect: Sending, answer: Answer, place: Place, ceiling: timedelta) -> Result:
     assert effect.intent is not None
     if isinstance(answer, Took):
         return _took(answer, effect.intent)
@@ -207,6 +211,8 @@ def _answered(effect: Sending, answer: Answer, place: Place, ceiling: timedelta)
     if isinstance(answer, Doubt):
         ends = (IntentEnd(id=effect.intent.id, state="unknown", error=told),)
         return Wait(until=place.now + min(FIRST_LOOK, ceiling), ends=ends, memo={"doubt": told})
+    if answer.error.action == "retry" and node.keeps_key():
+        return Trouble(error=answer.error, ends=(IntentEnd(id=effect.intent.id, state="unknown", error=told),))
     state: Any = "refused" if answer.error.action == "reject" else "dropped"
     return Trouble(error=answer.error, next_visit=True, ends=(IntentEnd(id=effect.intent.id, state=state, error=told),))
 

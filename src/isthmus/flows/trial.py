@@ -16,6 +16,7 @@ from isthmus.flows.definition import FlowTest, StandIn
 from isthmus.flows.item import JOIN, Emit, Item, Out, Result, RunInfo, Trouble, emit
 from isthmus.flows.node import Node, Place, at_path, with_path
 from isthmus.flows.surroundings import Surroundings
+from isthmus.mapping.problem import TransformProblem
 from isthmus.model.clock import Clock
 
 MOST_STEPS = 20_000
@@ -122,11 +123,11 @@ def _told(step: Step, would: str) -> Told:
 
 
 def _would(node: Node, place: Place, item: Item) -> str:
-    if not node.EFFECT:
+    if not node.EFFECT or place.world is None:
         return ""
     try:
         return node.would(place, item)
-    except IsthmusError as error:
+    except (IsthmusError, TransformProblem) as error:
         return str(error)
 
 

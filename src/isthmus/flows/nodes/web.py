@@ -79,6 +79,9 @@ class HttpRequest(Effect):
     def repeats(self, place: Place, effect: Sending) -> bool:
         return self.harmless
 
+    def keeps_key(self) -> bool:
+        return self.harmless
+
     async def verify(self, place: Place, effects: Sequence[Sending]) -> Sequence[Verdict]:
         return [Missing() if self.harmless else Silent() for _ in effects]
 
@@ -207,6 +210,9 @@ class Notify(Effect):
         return Sending(item=item, action=f"telling {self.url}", payload=payload)
 
     def repeats(self, place: Place, effect: Sending) -> bool:
+        return True
+
+    def keeps_key(self) -> bool:
         return True
 
     async def verify(self, place: Place, effects: Sequence[Sending]) -> Sequence[Verdict]:
