@@ -1,4 +1,4 @@
-"""Every field of the contract's trade documents and their lines is mapped at both ends, or named here with the reason."""
+"""Every field of the contract's trade documents and their lines is mapped at both ends, or named with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sales orders between a real Odoo and BNG: every field, lines one by one, lost replies, missing products, few calls."""
+"""Sales orders between a real Odoo and BNG: every field, lines one by one, both origins, missing products."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from installing import connected as wired
+from speaking import change, one, speaking, written
 from trading import ADDRESS, Trade, trading
 
+from isthmus.connectors.odoo.actions import install
+from isthmus.connectors.odoo.guarded import GUARDED_WRITE
+from isthmus.sdk import Secret, Stale
 from joined import Systems, isthmus
 from real_odoo import OdooDatabases
 
@@ -38,9 +43,7 @@ async def test_every_field_of_a_bng_order_arrives_in_odoo(trade: Trade) -> None:
     ]
     key = await trade.order_in_bng(*lines, **FULL)
     await trade.settle()
-    held = await trade.letters()
-    print(held and (await isthmus("deadletters", "show", str(held[0]["id"]), "--json")).out)
-    assert held == []
+    assert await trade.letters() == []
     [order] = trade.orders_in_odoo(
         "state", "origin", "client_order_ref", "partner_id", "date_order", "commitment_date", "payment_term_id",
         "warehouse_id", "note", "amount_untaxed", "amount_tax", "amount_total", "currency_id", "partner_invoice_id",
@@ -78,7 +81,9 @@ async def test_every_field_of_a_bng_order_arrives_in_odoo(trade: Trade) -> None:
 
 async def test_lines_are_added_changed_and_removed_one_by_one(trade: Trade) -> None:
     line = trade.line
-    key = await trade.order_in_bng(line(1, "CHAIR", "2", "40"), line(2, "TABLE", "1", "99.5"), line(3, "LAMP", "4", "5"))
+    key = await trade.order_in_bng(
+        line(1, "CHAIR", "2", "40"), line(2, "TABLE", "1", "99.5"), line(3, "LAMP", "4", "5")
+    )
     await trade.settle()
     [order] = trade.orders_in_odoo()
     before = {row["product_id"][0]: row for row in trade.lines_in_odoo(order["id"])}
@@ -130,3 +135,78 @@ async def test_an_order_of_an_unknown_product_waits_and_passes_by_itself(trade: 
     await trade.settle()
     assert await trade.letters() == []
     assert trade.orders_in_odoo()[0]["amount_total"] == 10.0
+
+
+def both_ways(made: dict[str, Any]) -> None:
+    made["entities"]["sales_order"]["create_right"] = True
+
+
+async def test_an_order_made_in_odoo_belongs_to_odoo_where_the_pair_lets_it_go_to_bng(
+    home: Any, systems: Systems, odoo_db: OdooDatabases
+) -> None:
+    async with trading(odoo_db(), systems, change=both_ways) as trade:
+        [seven] = [row["id"] for row in trade.read("account.tax", [["name", "=", "7%"]], "type_tax_use")
+                   if row["type_tax_use"] == "sale"]  # fmt: skip
+        line = {"product_id": trade.variants["CHAIR"], "product_uom_qty": 3, "price_unit": 20, "discount": 10}
+        lines = [[0, 0, {**line, "tax_ids": [[6, 0, [seven]]]}], [0, 0, {"display_type": "line_note", "name": "Hi"}],
+                 [0, 0, {"product_id": trade.variants["SHIP"], "price_unit": 4, "tax_ids": [[6, 0, []]]}]]  # fmt: skip
+        order = trade.new("sale.order", partner_id=trade.partner, client_order_ref="PO-8", order_line=lines)
+        await trade.settle()
+        assert await trade.letters() == []
+        [made] = await trade.at_bng("sales_order")
+        [there] = trade.orders_in_odoo()
+        assert (made["OrderNumber"], made["CustomerPONumber"], made["Status"]) == (there["name"], "PO-8", "Draft")
+        assert [made[n] for n in ("Subtotal", "ShippingTotal", "TaxTotal", "TotalAmount")] == [
+            "54.00", "4.00", "3.78", "61.78",
+        ]  # fmt: skip
+        [row] = made["LineItems"]
+        assert (row["Quantity"], row["DiscountPercent"], row["TaxCode"], row["LineTotal"]) == (
+            "3.0000", "10.0000", "7%", "54.00",
+        )  # fmt: skip
+        # BNG's edit is put back, Odoo's travels.
+        await trade.edit("sales_order", made["SalesOrderID"], CustomerPONumber="theirs", Notes="theirs")
+        trade.odoo.call("sale.order", "write", ids=[order], vals={"client_order_ref": "PO-9"})
+        await trade.settle()
+        [made] = await trade.at_bng("sales_order")
+        assert made["CustomerPONumber"] == "PO-9"
+        assert trade.orders_in_odoo("client_order_ref")[0]["client_order_ref"] == "PO-9"
+
+
+async def test_a_line_that_moved_since_it_was_read_is_stale_and_nothing_is_written(trade: Trade) -> None:
+    await trade.order_in_bng()
+    await trade.settle()
+    [order] = trade.orders_in_odoo()
+    path = "order_line{id,sequence,product_id,product_uom_qty,price_unit}"
+    for installed in (False, True):
+        key = Secret(trade.odoo.admin_key)
+        admin_login = wired(trade.odoo, login=trade.odoo.admin_login, api_key=key)
+        async with admin_login as admin, speaking(trade.odoo) as side:
+            if installed:
+                assert await install(admin, GUARDED_WRITE)
+            record = await one(side, "sale.order", str(order["id"]), path)
+            rows = record.values[path]
+            told = [{**rows[0], "product_uom_qty": Decimal(7)}, rows[1]]
+            moved = 5.0 if installed else 4.0
+            trade.odoo.call("sale.order.line", "write", ids=[rows[0]["id"]], vals={"product_uom_qty": moved})
+            [outcome] = await side.update("sale.order", [change(record.key, {path: told}, {path: rows})])
+            assert isinstance(outcome, Stale)
+            assert trade.lines_in_odoo(order["id"])[0]["product_uom_qty"] == moved
+            record = await one(side, "sale.order", str(order["id"]), path)
+            rows = record.values[path]
+            told = [{**rows[0], "product_uom_qty": Decimal(8)}, {**rows[1], "id": None}]
+            written((await side.update("sale.order", [change(record.key, {path: told}, {path: rows})]))[0])
+            first, second = trade.lines_in_odoo(order["id"])
+            assert (first["id"], first["product_uom_qty"]) == (rows[0]["id"], 8.0)
+            assert second["id"] != rows[1]["id"]
+
+
+async def test_the_pair_of_the_template_is_made_swept_previewed_and_traced_by_command(trade: Trade) -> None:
+    key = await trade.order_in_bng()
+    await trade.settle()
+    swept = (await isthmus("sweep", "main", "--json")).json
+    assert (swept["differences"], swept["figure"]) == ([], 1.0)
+    told = (await isthmus("preview", "main", "sales_order", key, "--side", "right", "--json")).json
+    assert (told["outcome"], told["payload"], told["counterpart"] is not None) == ("nothing", {}, True), told
+    traced = await isthmus("trace", f"right:{key}", "--entity", "sales_order")
+    assert (traced.code, "create" in traced.out) == (0, True), traced
+    assert (await isthmus("discover", "odoo")).code == 0

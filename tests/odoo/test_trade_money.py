@@ -1,4 +1,4 @@
-"""The money of trade documents on a real Odoo: totals compared to the cent, taxes found, prices with tax, currencies."""
+"""The money of trade documents on a real Odoo: totals compared to the cent, taxes, prices with tax, currencies."""
 
 from __future__ import annotations
 
@@ -128,5 +128,3 @@ async def test_an_order_in_another_currency_takes_the_price_list_of_that_currenc
         assert (letter["key"], letter["entity"]) == (pounds, "sales_order")
         made = {row["CurrencyCode"]: row for row in await trade.at_bng("sales_order")}
         assert made["EUR"]["ExchangeRate"] == "0.80000000"
-
-

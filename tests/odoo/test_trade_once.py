@@ -15,6 +15,7 @@ from real_odoo import OdooDatabases
 
 pytestmark = pytest.mark.odoo
 
+
 class Counting(FaultProxy):
     """Notes the path of every request."""
 
@@ -73,9 +74,7 @@ async def test_a_lost_reply_to_an_update_adds_no_line_twice(
         assert (order["amount_total"], len(order["order_line"])) == (302.5, 3)
 
 
-async def test_a_lost_reply_of_bng_makes_no_second_invoice(
-    home: Any, systems: Systems, odoo_db: OdooDatabases
-) -> None:
+async def test_a_lost_reply_of_bng_makes_no_second_invoice(home: Any, systems: Systems, odoo_db: OdooDatabases) -> None:
     async with trading(odoo_db(), systems) as trade:
         moves = []
         for _ in range(3):

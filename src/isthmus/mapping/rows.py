@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -217,9 +217,9 @@ class RowsBinding:
         if self.number is not None:
             self._numbered(there)
         pairs: dict[int, int] = {}
-        _pair(given, there, pairs, lambda line: tuple(_plain(line.get(part)) for part in self.match))
+        _pair(given, there, pairs, self.match)
         for part in self.match:
-            _pair(given, there, pairs, lambda line, part=part: _plain(line.get(part)))  # type: ignore[misc]
+            _pair(given, there, pairs, (part,))
         return [(line, rows[pairs[n]] if n in pairs else None) for n, line in enumerate(given)]
 
     # -- what it would read as ---------------------------------------------------------------------------------
@@ -307,10 +307,13 @@ def _lines(value: Any) -> list[Line]:
     return [line for line in value if isinstance(line, dict)] if isinstance(value, list) else []
 
 
-def _pair(
-    given: Sequence[Line], there: Sequence[Line], pairs: dict[int, int], key: Callable[[Line], Any]
-) -> None:  # fmt: skip
-    """Pair those left whose key is the same and stands once on each side."""
+def _pair(given: Sequence[Line], there: Sequence[Line], pairs: dict[int, int], parts: Sequence[str]) -> None:
+    """Pair those left whose parts are the same, not all empty, and stand so once on each side."""
+
+    def key(line: Line) -> tuple[Any, ...] | None:
+        found = tuple(_plain(line.get(part)) for part in parts)
+        return None if all(one is None for one in found) else found
+
     taken = set(pairs.values())
     mine: dict[Any, list[int]] = {}
     theirs: dict[Any, list[int]] = {}

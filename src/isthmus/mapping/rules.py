@@ -68,9 +68,7 @@ def load_rules(
     return compile_rules(validated(RulesFile, text, where), entity, settings)
 
 
-def compile_rules(
-    file: RulesFile, entity: CanonicalEntity, settings: Mapping[str, Any] | None = None
-) -> list[Rule]:
+def compile_rules(file: RulesFile, entity: CanonicalEntity, settings: Mapping[str, Any] | None = None) -> list[Rule]:
     """The rules of a file, compiled for an Entity; `settings` of the pair are what `settings.name` tells them."""
     if not entity.is_kind_of(file.entity):
         raise Misconfigured(f"compiling the rules {file.rules}: they are for {file.entity}, not {entity.name}")

@@ -106,15 +106,10 @@ class Assembler:
             schemas(connectors["right"][2], [right.system_entity for _, right in mappings.values()]),
         )
         known = {"left": left, "right": right}
-        rows = await asyncio.gather(
-            *(
-                schemas(connectors[side][2], found)
-                if (found := _row_entities(known[side], [pair[n] for pair in mappings.values()]))
-                else _no_schemas()
-                for n, side in enumerate(_SIDES)
-            )
-        )
-        related = dict(zip(_SIDES, rows, strict=True))
+        related = {
+            side: await _related(connectors[side][2], known[side], [both[n] for both in mappings.values()])
+            for n, side in enumerate(_SIDES)
+        }
         out = PairRuntime(
             id=int(pair.id),
             name=pair.name,
@@ -308,8 +303,12 @@ def _row_entities(known: Mapping[str, EntitySchema], mappings: Sequence[MappingF
     return sorted(found)
 
 
-async def _no_schemas() -> dict[str, EntitySchema]:
-    return {}
+async def _related(
+    connector: Connector, known: Mapping[str, EntitySchema], mappings: Sequence[MappingFile]
+) -> dict[str, EntitySchema]:
+    """The schemas of what the rows of mapped lists are."""
+    found = _row_entities(known, mappings)
+    return await schemas(connector, found) if found else {}
 
 
 def _siblings(pair: PairRuntime, binding: EntityBinding) -> dict[Side, list[str]]:
