@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
 from isthmus.model.policy import EntityPolicy, FieldPolicy, Rule
+from isthmus.sdk import Outcome, Update
 from isthmus.store.database import Database
 from sync_world import World
 
@@ -123,3 +125,24 @@ async def test_an_override_of_a_new_record_is_not_taken_for_an_edit_later(world:
     [right] = world.right.rows["account"]
     assert right_values(world, right)["Phone"] == "good"
     assert world.rows("select state from dead_letter") == [("closed",)]
+
+
+async def test_an_edit_between_our_look_and_our_write_survives(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, right = await linked(world, phone="1", vat="V1")
+    connector = world.connectors["right"]
+    write = connector.update
+    edits = iter(["V9"])
+
+    async def late(entity: str, items: Sequence[Update]) -> Sequence[Outcome]:
+        for value in edits:
+            world.put_right(right, VAT=value)
+        return await write(entity, items)
+
+    monkeypatch.setattr(connector, "update", late)
+    world.put_left(left, vat="V2")
+    await world.settle()
+    assert right_values(world, right)["VAT"] == "V9", "it was not overwritten unseen"
+    assert world.rows("select field, left_value #>> '{}', right_value #>> '{}' from conflict") == [("vat", "V2", "V9")]
+    world.put_left(left, phone="2")
+    await world.settle()
+    assert right_values(world, right)["Phone"] == "2"
