@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from isthmus import __version__
 from isthmus.api import (
+    clients,
     conflicts,
     connections,
     consent,
@@ -49,6 +50,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     for module in (
         installation,
         tokens,
+        clients,
         connections,
         consent,
         pairs,

@@ -40,6 +40,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Administer": {
         "token": ("isthmus.cli.token", "API tokens: add, list, revoke."),
+        "client": ("isthmus.cli.client", "Clients of the canonical REST API: add, list, revoke."),
         "key": ("isthmus.cli.key", "The master key: show its id, rotate it while everything runs."),
         "connector": ("isthmus.cli.connector", "Connectors: list, and scaffold a new one."),
     },

@@ -21,6 +21,7 @@ from sqlalchemy import (
     text,
 )
 
+from isthmus.store import clienttables as clienttables
 from isthmus.store import flowtables as flowtables
 from isthmus.store.columns import at as _at
 from isthmus.store.columns import id_column as _id
