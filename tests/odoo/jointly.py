@@ -50,7 +50,7 @@ class Joint:
 
     async def held(self) -> list[dict[str, Any]]:
         """What waits for a person."""
-        return list((await isthmus("deadletters", "list", "--json")).json)
+        return list((await ok("deadletters", "list", "--json")).json)
 
 
 async def ok(*arguments: str) -> Any:

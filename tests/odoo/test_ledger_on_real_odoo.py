@@ -175,3 +175,52 @@ async def test_locked_periods_unbalanced_entries_and_unknown_accounts_are_refuse
     told = {row["key"]: str(row["error"]) for row in await up.held()}
     assert f"'{code}' is not in the look-up table" in told[str(locked)].replace("\\", "")
     assert await entries(up) == {}
+
+
+@pytest.mark.timeout(240)
+async def test_a_summary_adds_up_each_day_and_journal_once_the_day_is_over(
+    home: Any, systems: Systems, odoo_db: OdooDatabases, tmp_path: Path
+) -> None:
+    from importlib import resources
+
+    odoo = odoo_db()
+    up = await ledger(odoo, systems, tmp_path / "pair")
+    path = tmp_path / "pair" / "pair.yaml"
+    told = yaml.safe_load(path.read_text())
+    entry_file = told["entities"].pop("gl_entry")
+    told["entities"] = {"gl_summary": {**entry_file, "left": {"mapping": "odoo-gl-summary"}}}
+    path.write_text(yaml.safe_dump(told, sort_keys=False))
+    (tmp_path / "pair" / "entities").mkdir(exist_ok=True)
+    described = (resources.files("isthmus") / "templates" / "entities" / "gl_summary.yaml").read_text()
+    (tmp_path / "pair" / "entities" / "gl_summary.yaml").write_text(described)
+    await ok("pair", "apply", str(tmp_path / "pair"))
+    cost, cost_code = account(up, "expense")
+    income, income_code = account(up, "income")
+    for amount in (5, 7.25):
+        entry(up, {"account_id": cost, "debit": amount}, {"account_id": income, "credit": amount}, date="2026-05-04")
+    entry(up, {"account_id": cost, "debit": 1}, {"account_id": income, "credit": 1}, date="2026-05-05")
+    entry(up, {"account_id": cost, "credit": 2}, {"account_id": income, "debit": 2}, date="2026-05-05")
+    await up.settle("gl_summary")
+    found = await entries(up)
+    assert found.keys() == {"MISC-2026-05-04", "MISC-2026-05-05"}
+    first = found["MISC-2026-05-04"]
+    assert (first["PostingDate"], first["JournalCode"], first["Period"], first["Status"]) == (
+        "2026-05-04", "MISC", "2026-05", "Posted",
+    )  # fmt: skip
+    assert {line["AccountCode"]: (line["Debit"], line["Credit"]) for line in first["Lines"]} == {
+        cost_code: ("12.25", "0.00"), income_code: ("0.00", "12.25"),
+    }  # fmt: skip
+    assert (first["TotalDebit"], first["TotalCredit"]) == ("12.25", "12.25")
+    second = found["MISC-2026-05-05"]["Lines"]
+    assert sorted((line["AccountCode"], line["Debit"], line["Credit"]) for line in second) == sorted(
+        [(cost_code, "1.00", "0.00"), (cost_code, "0.00", "2.00"), (income_code, "0.00", "1.00"),
+         (income_code, "2.00", "0.00")]
+    )  # fmt: skip
+    done = await up.settle("gl_summary")
+    assert (done["gl_summary"]["created"], done["gl_summary"]["updated"], done["gl_summary"]["held"]) == (0, 0, 0)
+
+    entry(up, {"account_id": cost, "debit": 3}, {"account_id": income, "credit": 3}, date="2026-05-04")
+    await up.settle("gl_summary")
+    [held] = await up.held()
+    assert "corrected by reversal" in str(held)
+    assert (await entries(up))["MISC-2026-05-04"]["TotalDebit"] == "12.25"

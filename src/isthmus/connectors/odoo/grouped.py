@@ -1,7 +1,9 @@
 """Records that Odoo keeps in parts: rows of a model summed by what they refer to, like stock by product and warehouse.
 
 Such an Entity is called `model/field+field`: `stock.quant/product_id+warehouse_id`. Its key is the ids joined by a
-hyphen; the numbers of its rows are added up, what the fields refer to is read behind them.
+hyphen; the numbers of its rows are added up, what the fields refer to is read behind them. A day may be among the
+fields, as 20260504. Of documents (`account.move/date+journal_id`) the lines are added up where all but their numbers
+agree and in which of them are zero.
 """
 
 from __future__ import annotations
@@ -9,13 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from isthmus.connectors.odoo import codec
-from isthmus.connectors.odoo.fields import ACTIVE, NUMBERS, Fields, OdooModel
+from isthmus.connectors.odoo.fields import ACTIVE, NUMBERS, Fields, OdooField, OdooModel
 from isthmus.connectors.odoo.paths import parse
 from isthmus.connectors.odoo.reading import PAGE, Reader
 from isthmus.connectors.odoo.wire import Wire
@@ -56,15 +58,48 @@ def model_of(entity: str) -> str:
 
 def key_of(row: Mapping[str, Any], by: Iterable[str]) -> str | None:
     """The key of the sum a raw row belongs to; None for a row that refers to nothing (a virtual place's stock)."""
-    ids = [value[0] if isinstance(value := row.get(name), list) and value else value for name in by]
+    ids = [_part(value[0] if isinstance(value := row.get(name), list) and value else value) for name in by]
     return "-".join(str(one) for one in ids) if all(ids) else None
+
+
+def _part(value: Any) -> int:
+    """What of a key an id or a day is."""
+    if isinstance(value, str | date):
+        return int(str(value)[:10].replace("-", ""))
+    return int(value or 0)
+
+
+def _day(part: int) -> date | None:
+    try:
+        return datetime.strptime(str(part), "%Y%m%d").date()  # noqa: DTZ007  # a day has no zone
+    except ValueError:
+        return None
 
 
 @dataclass(slots=True)
 class _Sum:
     ids: Ids
     numbers: dict[str, Decimal] = field(default_factory=dict)
+    rows: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     written: str = ""
+
+    def add(self, path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add lines to those that say the same but for what their numbers are."""
+        known = self.rows.setdefault(path, {})
+        for row in rows:
+            # Which numbers are zero counts as well: what stands on one side of an account stays there.
+            same = repr(sorted((n, bool(v) if isinstance(v, Decimal) else v) for n, v in row.items()))
+            there = known.get(same)
+            if there is None:
+                known[same] = dict(row)
+                continue
+            for name, value in row.items():
+                if isinstance(value, Decimal):
+                    there[name] += value
+
+    def lines(self, path: str) -> list[dict[str, Any]]:
+        """The lines added up, in an order that does not change while they are the same."""
+        return [row for _, row in sorted(self.rows.get(path, {}).items())]
 
 
 class Groups:
@@ -80,8 +115,8 @@ class Groups:
         model = await self._fields.model(found.model)
         by = self._references(model, found)
         plain = await self._fields.schema(found.model)
-        numbers = [n for n, one in model.fields.items() if one.type in NUMBERS and one.stored]
-        fields = {n: replace(plain.fields[n], readonly=n not in set(writable)) for n in (*by, *numbers)}
+        told = [n for n, one in model.fields.items() if one.stored and (one.type in NUMBERS or one.type == "one2many")]
+        fields = {n: replace(plain.fields[n], readonly=n not in set(writable)) for n in (*by, *told)}
         fields[READ_AT] = Field(name=READ_AT, type=FieldType.DATETIME, label="Read at", readonly=True)
         may = bool(set(writable))
         return replace(plain, name=entity, fields=fields, can_create=may, can_update=may, can_delete=False)
@@ -94,7 +129,10 @@ class Groups:
         wanted: list[Ids] | None = None
         if isinstance(selection, ByKeys):
             wanted = [ids for key in selection.keys if (ids := found.ids(key)) is not None]
-            chosen = [[name, "in", sorted({ids[n] for ids in wanted})] for n, name in enumerate(found.by)]
+            model = await self._fields.model(found.model)
+            chosen = [
+                [name, "in", _native(model.get(name), {ids[n] for ids in wanted})] for n, name in enumerate(found.by)
+            ]
         elif isinstance(selection, ByValues):
             chosen = [[selection.path.removesuffix(".id"), "in", list(selection.values)]]
         else:
@@ -114,7 +152,8 @@ class Groups:
     async def _sums(self, found: Grouping, domain: Sequence[Any], paths: Sequence[str]) -> dict[Ids, _Sum]:
         model = await self._fields.model(found.model)
         by = self._references(model, found)
-        names = {parse(path).step.field for path in paths if not path.startswith("@")} - set(by)
+        lists = [path for path in paths if not path.startswith("@") and parse(path).rows]
+        names = {parse(path).step.field for path in paths if not path.startswith("@") and path not in lists} - set(by)
         numbers = sorted(name for name in names if model.get(name).type in NUMBERS)
         strange = sorted(names - set(numbers))
         if strange:
@@ -126,16 +165,18 @@ class Groups:
         after = 0
         while True:
             rows = await self._reader.rows(
-                found.model, [["id", ">", after], *domain], [*by, *numbers], limit=self._wire.settings.page_size
+                found.model, [["id", ">", after], *domain], [*by, *numbers, *lists], limit=self._wire.settings.page_size
             )
             for row in rows:
-                ids = tuple(row.values[name] or 0 for name in by)
+                ids = tuple(_part(row.values[name]) for name in by)
                 if not all(ids):
                     continue
                 one = out.setdefault(ids, _Sum(ids))
                 one.written = max(one.written, row.written)
                 for name in numbers:
                     one.numbers[name] = one.numbers.get(name, Decimal(0)) + (row.values[name] or Decimal(0))
+                for path in lists:
+                    one.add(path, row.values[path] or ())
             if len(rows) < self._wire.settings.page_size:
                 return out
             after = rows[-1].id
@@ -146,6 +187,9 @@ class Groups:
         model = await self._fields.model(found.model)
         behind: list[dict[int, dict[str, Any]]] = []
         for n, name in enumerate(found.by):
+            if model.get(name).type == "date":
+                behind.append({one.ids[n]: {"": day} for one in sums if (day := _day(one.ids[n])) is not None})
+                continue
             related = await self._fields.model(model.get(name).relation)
             rests = [parsed.rest for path in paths if (parsed := parse_or_none(path)) and parsed.step.field == name]
             alive = [one for one in ACTIVE if related.has(one)]
@@ -175,18 +219,21 @@ class Groups:
         if path.startswith("@"):
             return read_at if path == READ_AT else None
         parsed = parse(path)
+        if parsed.rows:
+            return one.lines(path)
         if parsed.step.field not in found.by:
             return one.numbers.get(parsed.step.field, Decimal(0))
         n = found.by.index(parsed.step.field)
-        return behind[n][one.ids[n]].get(parsed.rest) if parsed.rest else one.ids[n]
+        values = behind[n][one.ids[n]]
+        return values.get(parsed.rest, one.ids[n]) if "" in values or parsed.rest else one.ids[n]
 
     @staticmethod
     def _references(model: OdooModel, found: Grouping) -> tuple[str, ...]:
-        strange = [name for name in found.by if model.get(name).type != "many2one"]
+        strange = [name for name in found.by if model.get(name).type not in ("many2one", "date")]
         if strange:
             raise SchemaDrift(
-                f"grouping {found.model} by {', '.join(strange)}: it refers to no single record",
-                hint="Group by references to one record each.",
+                f"grouping {found.model} by {', '.join(strange)}: it is neither a day nor refers to one record",
+                hint="Group by days, and by references to one record each.",
             )
         return found.by
 
@@ -197,10 +244,20 @@ class Groups:
         known: list[set[int]] = []
         for n, name in enumerate(found.by):
             wanted = sorted({one[n] for one in ids.values() if one is not None})
+            if model.get(name).type == "date":
+                known.append({one for one in wanted if _day(one) is not None})
+                continue
             known.append(set(await self._reader.ids(model.get(name).relation, [["id", "in", wanted]])))
         return {
             key: one is not None and all(part in known[n] for n, part in enumerate(one)) for key, one in ids.items()
         }
+
+
+def _native(described: OdooField, parts: set[int]) -> list[Any]:
+    """Parts of keys as Odoo's domains take them."""
+    if described.type != "date":
+        return sorted(parts)
+    return [day.isoformat() for part in sorted(parts) if (day := _day(part)) is not None]
 
 
 def parse_or_none(path: str) -> Any:

@@ -87,7 +87,7 @@ class Roots:
         rows = Source(sums.model, "+".join(sums.by))
         out = [rows]
         model = await self._fields.model(sums.model)
-        for name in sums.by:
+        for name in (one for one in sums.by if model.get(one).type == "many2one"):
             try:
                 related = await self._fields.model(model.get(name).relation)
             except Halt:
