@@ -17,7 +17,7 @@ from markdown_blocks import LINK, ROOT, WARM, Reader, blocks, documents
 
 from isthmus.store.database import Database
 
-RUN = ["README.md", "docs/tutorial/first-pair.md", "docs/howto/rotate-keys.md"]
+RUN = ["README.md", "docs/tutorial/first-pair.md", "docs/howto/rotate-keys.md", "docs/howto/write-a-flow.md"]
 """Pages whose commands are followed from the first to the last."""
 
 
