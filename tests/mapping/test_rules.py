@@ -43,6 +43,10 @@ GOOD: dict[str, dict[str, Value]] = {
         "name": "Mary Ann Smith", "work_email": "m@example.com", "work_phone": "+16502530000",
         "hire_date": date(2025, 3, 1), "termination_date": date(2026, 6, 30),
     },
+    "gl_entry": {
+        "number": "MISC/1", "journal": "MISC", "posted_on": date(2026, 5, 4), "total_debit": Decimal(5),
+        "lines": [{"debit": Decimal(5), "credit": Decimal(0)}, {"debit": Decimal(0), "credit": Decimal(5)}],
+    },
     "inventory_item": {"sku": "A-1", "warehouse": "WH", "on_hand": Decimal(5), "reserved": Decimal(2)},
     "product_template": {"name": "Table", "list_price": {"amount": "5", "currency": "USD"}, "unit": "EA"},
     "sales_order": {
@@ -107,6 +111,17 @@ FIRES: dict[str, dict[str, tuple[dict[str, Any], str, str]]] = {
         "email-form": ({"work_email": "mary@"}, "block", "both"),
         "phone-form": ({"work_phone": "ask reception"}, "warn", "both"),
         "left-after-hired": ({"termination_date": date(2024, 1, 1)}, "block", "both"),
+    },
+    "gl_entry": {
+        "journal-present": ({"journal": None}, "block", "both"),
+        "date-present": ({"posted_on": None}, "block", "both"),
+        "two-lines": ({"lines": [{"debit": Decimal(0), "credit": Decimal(0)}]}, "block", "both"),
+        "balanced": (
+            {"lines": [{"debit": Decimal(5), "credit": Decimal(0)}, {"debit": Decimal(0), "credit": Decimal("4.99")}]},
+            "block",
+            "both",
+        ),
+        "period-open": ({"posted_on": date(2026, 1, 31)}, "block", "both"),
     },
     "inventory_item": {
         "sku-present": ({"sku": None}, "block", "both"),
