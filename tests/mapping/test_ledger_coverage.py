@@ -8,8 +8,8 @@ from shipped import compiled, text_of
 from isthmus.mapping.entityfile import entities_of
 from isthmus.mapping.model import load_mapping
 
-CONTRACT = """GLEntryID ExternalID EntryNumber JournalCode PostingDate Period Description SourceType SourceID CurrencyCode
-    Status ReversesEntryID TotalDebit TotalCredit Lines CreatedAt UpdatedAt Version CustomFields"""
+CONTRACT = """GLEntryID ExternalID EntryNumber JournalCode PostingDate Period Description SourceType SourceID
+    CurrencyCode Status ReversesEntryID TotalDebit TotalCredit Lines CreatedAt UpdatedAt Version CustomFields"""
 LINE = """LineNumber AccountCode Debit Credit AmountCurrency CurrencyCode CustomerID VendorID CostCenter ProjectCode
     Dimensions TaxCode Description"""
 NOT_MAPPED = {
@@ -22,8 +22,8 @@ NOT_MAPPED = {
     "SourceID": "what an entry was made by is no record of BNG: SourceType tells its kind",
     "ProjectCode": "Odoo keeps projects as analytic accounts, which Dimensions tell with their shares",
 }
-ODOO = """name journal_id date ref state reversed_entry_id account_id debit credit amount_currency currency_id partner_id
-    analytic_distribution"""
+ODOO = """name journal_id date ref state reversed_entry_id account_id debit credit amount_currency currency_id
+    partner_id analytic_distribution"""
 
 
 def mapped(name: str) -> set[str]:

@@ -80,6 +80,26 @@ async def schemas(connector: Connector, entities: Sequence[str]) -> dict[str, En
     return {schema.name: schema for schema in await connector.describe(sorted(set(entities)))}
 
 
+async def _described(
+    mappings: Mapping[str, tuple[MappingFile, MappingFile]], connectors: Mapping[Side, Connector]
+) -> tuple[dict[Side, dict[str, EntitySchema]], dict[Side, dict[str, EntitySchema]]]:
+    """What both systems say of the Entities that are mapped, and of those that rows of them are."""
+    sides = list(enumerate(_SIDES))
+    told = await asyncio.gather(
+        *(schemas(connectors[side], [pair[n].system_entity for pair in mappings.values()]) for n, side in sides)
+    )
+    known = dict(zip(_SIDES, told, strict=True))
+    rows = await asyncio.gather(
+        *(
+            schemas(connectors[side], found)
+            if (found := _row_entities(known[side], [pair[n] for pair in mappings.values()]))
+            else _no_schemas()
+            for n, side in sides
+        )
+    )
+    return known, dict(zip(_SIDES, rows, strict=True))
+
+
 class Assembler:
     """Builds a PairRuntime; everything it needs is handed in, so that it can be done for a dry run as well."""
 
@@ -101,15 +121,7 @@ class Assembler:
             name: (mapping_file(files, entity.left.mapping), mapping_file(files, entity.right.mapping))
             for name, entity in file.entities.items()
         }
-        left, right = await asyncio.gather(
-            schemas(connectors["left"][2], [left.system_entity for left, _ in mappings.values()]),
-            schemas(connectors["right"][2], [right.system_entity for _, right in mappings.values()]),
-        )
-        known = {"left": left, "right": right}
-        related = {
-            side: await _related(connectors[side][2], known[side], [both[n] for both in mappings.values()])
-            for n, side in enumerate(_SIDES)
-        }
+        known, related = await _described(mappings, {side: connectors[side][2] for side in _SIDES})
         out = PairRuntime(
             id=int(pair.id),
             name=pair.name,
