@@ -89,15 +89,11 @@ async def _described(
         *(schemas(connectors[side], [pair[n].system_entity for pair in mappings.values()]) for n, side in sides)
     )
     known = dict(zip(_SIDES, told, strict=True))
-    rows = await asyncio.gather(
-        *(
-            schemas(connectors[side], found)
-            if (found := _row_entities(known[side], [pair[n] for pair in mappings.values()]))
-            else _no_schemas()
-            for n, side in sides
-        )
-    )
-    return known, dict(zip(_SIDES, rows, strict=True))
+    related = {
+        side: await _related(connectors[side], known[side], [pair[n] for pair in mappings.values()])
+        for n, side in sides
+    }
+    return known, related
 
 
 class Assembler:
@@ -123,12 +119,9 @@ class Assembler:
         }
         known, related = await _described(mappings, {side: connectors[side][2] for side in _SIDES})
         out = PairRuntime(
-            id=int(pair.id),
-            name=pair.name,
-            environment=pair.environment,
-            version=int(pair.version),
+            id=int(pair.id), name=pair.name, environment=pair.environment, version=int(pair.version),
             settings=file.settings,
-        )
+        )  # fmt: skip
         for name in _in_order(file, entities):
             entity, canonical = file.entities[name], extended(_canonical(name, entities), mappings[name])
             sides = {
