@@ -127,7 +127,8 @@ class RowsBinding:
             return lines
         name = self.number
         numbers = [line.get(name) for line in lines]
-        if None in numbers or len(set(numbers)) < len(numbers):
+        # Numbers count from one: Odoo's own invoices of orders begin at zero.
+        if any(number is None or number < 1 for number in numbers) or len(set(numbers)) < len(numbers):
             order = sorted(range(len(lines)), key=lambda n: (numbers[n] or 0, n))
             for place, n in enumerate(order, 1):
                 lines[n][name] = place
