@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flow_worker import ORDER, STEPS
 from flow_world import FlowInstallation
 from kept_system import KeptConnector
 
+from isthmus.engine.lease import LeaseLost, take
+from isthmus.operate import runs as run_verbs
 from isthmus.store.database import Database
 
 HERE = Path(__file__).parent
@@ -102,3 +105,58 @@ async def test_a_second_run_of_the_same_key_makes_nothing_again(house: FlowInsta
     assert house.one("select count(*) from outside") == 3
     assert house.one("select count(*) from outside_act") == 1
     assert house.one("select values ->> 'total' from outside where entity = 'order'") == "13.00"
+
+
+async def test_items_that_mean_the_same_record_make_it_once(house: FlowInstallation) -> None:
+    file = ORDER.replace("    values: {number: item.number, total: item.total}\n",
+                         "    values: {number: item.number}\n    id: item.number\n")  # fmt: skip
+    await house.publish(file)
+    for n in range(30):
+        await house.trigger("order", {**GIVEN, "number": f"S{n % 3}"}, key=f"K{n}")
+    await house.drain()
+    assert house.states() == {"done": 30}
+    assert house.one("select count(*) from outside where entity = 'order'") == 3
+    assert house.one("select count(*) from outside_act") == 3
+
+
+async def test_a_run_cancelled_during_an_effect_stays_cancelled_and_the_effect_is_recorded(
+    house: FlowInstallation,
+) -> None:
+    await house.publish(ORDER)
+    till = house.connectors["till"]
+    perform = till.perform
+
+    async def slow(operation: str, acts: Any) -> Any:
+        found = await perform(operation, acts)
+        await house.db.run(run_verbs.cancel, house.runtime.flows, house.one("select id from run"), "ada")
+        return found
+
+    till.perform = slow
+    await house.trigger("order", GIVEN)
+    await house.drain()
+    assert house.states() == {"cancelled": 1}
+    assert house.one("select count(*) from outside_act") == 1
+    assert house.one("select state from run_intent where node = 'capture'") == "confirmed"
+    assert house.one("select count(*) from outside where entity = 'line'") == 0
+
+
+async def test_a_second_worker_takes_over_and_the_first_sends_nothing_more(house: FlowInstallation) -> None:
+    flow = await house.publish(ORDER)
+    books = house.connectors["books"]
+    create = books.create
+
+    async def slow(entity: str, items: Any) -> Any:
+        found = await create(entity, items)
+        await house.db.run(take, f"flow:{flow}")
+        return found
+
+    books.create = slow
+    await house.trigger("order", GIVEN)
+    lease = await house.db.run(take, f"flow:{flow}")
+    with pytest.raises(LeaseLost):
+        await house.runtime.flows.drain(flow, lease)
+    assert house.one("select node from run_item") == "document"
+    books.create = create
+    await house.drain()
+    assert house.states() == {"done": 1}
+    assert house.one("select count(*) from outside where entity = 'order'") == 1

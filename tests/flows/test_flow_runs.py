@@ -322,3 +322,48 @@ async def test_a_flow_that_cannot_go_on_halts_and_resumes_without_loss(house: Fl
     await house.db.run(verbs.set_state, house.runtime, "simple", "active", "ada")
     await house.drain()
     assert house.states() == {"done": 2}
+
+
+async def test_a_discarded_line_lets_its_order_go_on_without_it(house: FlowInstallation) -> None:
+    await house.publish(LINES)
+    await house.trigger("lines", {"lines": [{"price": 1, "quantity": 1}, {"price": -1, "quantity": 1}]})
+    await house.drain()
+    letter = house.one("select id from dead_letter")
+    await house.db.run(run_verbs.discard_letter, house.runtime.flows, letter, "ada", "not sold any more")
+    await house.drain()
+    [done] = house.ended("after")
+    assert [p["sum"] for p in done["priced"]] == ["1"]
+    assert house.states() == {"done": 1}
+    assert house.one("select state from dead_letter") == "discarded"
+
+
+async def test_an_outage_is_waited_out_however_often_it_is_tried(house: FlowInstallation) -> None:
+    books = house.system("books")
+    books.faults.unavailable = 1.0
+    await house.publish(
+        """
+flow: reads
+retry: {times: 1, first: 5ms, most: 20ms}
+connections: {books: {}}
+nodes:
+  start: {type: manual, to: read}
+  read: {type: read, connection: books, entity: order, key: item.k, paths: [n], to: {missing: end}}
+  end: {type: filter, when: "true"}
+"""
+    )
+    await house.trigger("reads", {"k": "1"})
+    await house.drain(seconds=1)
+    assert house.one("select attempts from run_item") > 5
+    assert house.states() == {"active": 1}
+    books.faults.unavailable = 0.0
+    await house.drain()
+    assert house.states() == {"done": 1}
+
+
+async def test_what_postgresql_cannot_hold_stops_nobody(house: FlowInstallation) -> None:
+    await house.publish(SIMPLE)
+    await house.trigger("simple", {"n": 1, "note": "a\x00b \ud800 \\u0000"}, key="odd")
+    await house.trigger("simple", {"n": 1}, key="usual")
+    await house.drain()
+    assert house.states() == {"done": 2}
+    assert house.ended("small")[0]["note"] == "ab ? \\u0000"

@@ -141,7 +141,7 @@ async def test_a_changed_record_of_a_system_without_a_pair_begins_a_run(
 async def test_a_schedule_fires_by_the_clock_and_catches_up_once(house: FlowInstallation) -> None:
     await house.publish(TICKS)
     house.one("update flow_listener set due_at = now() - interval '1 hour' returning 1")
-    house.runtime.flows.register_chores()
+    await house.db.run(house.runtime.flows.arm)
     async with working(house):
         await until(lambda: house.states().get("done", 0) >= 3)
     moments = [r.key for r in house.rows("select key from run order by id")]

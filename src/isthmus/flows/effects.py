@@ -26,6 +26,7 @@ from isthmus.flows.node import Node, Place, guarded
 from isthmus.flows.surroundings import NewIntent
 from isthmus.store.rows import as_json
 
+A_MOMENT = timedelta(milliseconds=30)
 FIRST_LOOK = timedelta(seconds=1)
 """How soon after a lost answer the other side is asked what became of it."""
 
@@ -136,7 +137,9 @@ class Effect(Node):
         results: dict[int, Result] = {}
         fresh: list[Sending] = []
         ceiling = await self.ceiling(place)
-        for effect, verdict in zip(effects, await self.verify(place, effects), strict=True):
+        first, later = _one_of_each(effects)
+        results.update({id(effect): Wait(until=place.now + A_MOMENT) for effect in later})
+        for effect, verdict in zip(first, await self.verify(place, first), strict=True):
             known = self._judged(place, effect, verdict, ceiling)
             if known is None:
                 fresh.append(effect)
@@ -176,6 +179,17 @@ class Effect(Node):
         if harmless or isinstance(verdict, Missing):
             return None
         return Trouble(error=_nobody_knows(place, effect), hold=True)
+
+
+def _one_of_each(effects: Sequence[Sending]) -> tuple[list[Sending], list[Sending]]:
+    """Of items that mean the same record or act, one goes first, the one that was sent before if any; the others then
+    see what it has done.
+    """
+    chosen: dict[str, Sending] = {}
+    for effect in sorted(effects, key=lambda e: e.item.intent is None):
+        chosen.setdefault(effect.external_key or f"item {id(effect)}", effect)
+    leading = {id(effect) for effect in chosen.values()}
+    return [e for e in effects if id(e) in leading], [e for e in effects if id(e) not in leading]
 
 
 def _prepared(node: Effect, place: Place, item: Item) -> Sending | Result:

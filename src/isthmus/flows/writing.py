@@ -14,7 +14,7 @@ from isthmus.flows.compiled import CompiledFlow
 from isthmus.flows.item import ACTIVE, Item
 from isthmus.model.card import mask_all
 from isthmus.store import flows, letters, runs
-from isthmus.store.rows import as_json
+from isthmus.store.rows import as_json, as_kept_json
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ def _ask(conn: Connection, segment: Segment, standing: set[int]) -> None:
                   question text, shown jsonb, choices jsonb, asked_of text, due_at timestamptz)
              on conflict (item_id) where state = 'open' do update set asked_of = excluded.asked_of,
                due_at = excluded.due_at, escalated_at = now()"""
-    conn.execute(text(sql), {"rows": as_json(mask_all(rows))})
+    conn.execute(text(sql), {"rows": as_kept_json(rows)})
 
 
 def _close_questions(conn: Connection, item_ids: set[int]) -> None:

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 FLOW_JOB = "flow"
 FLOW_POLL_JOB = "flow poll"
-SCHEDULE_SECONDS = 1.0
+SCHEDULE_JOB = "flow schedules"
+FORGET_SECONDS = 3600.0
+"""How often Runs that are too old are deleted."""
 POLL_SECONDS = 5.0
 STALE_SECONDS = 15.0
 """What is due this long without being looked at has lost its wake-up."""
@@ -217,6 +219,8 @@ class FlowRuntime:
         self._compiled: dict[tuple[int, int, str], CompiledFlow] = {}
         runtime.engine.job(FLOW_JOB, self._drain)
         runtime.engine.job(FLOW_POLL_JOB, self._poll)
+        runtime.engine.job(SCHEDULE_JOB, self._fire)
+        self._forgot = runtime.clock.monotonic()
 
     def wake(self, conn: Connection, flow_id: int) -> None:
         """Wake a flow's lane in the caller's transaction."""
@@ -344,22 +348,18 @@ class FlowRuntime:
         """What the service does for flows on a schedule; whichever worker comes first takes the turn."""
         db = self._runtime.db
 
-        async def schedules() -> None:
-            await db.run(self.fire_schedules)
-
         async def polls() -> None:
             await db.run(self._ask_for_polls)
 
         async def unattended() -> None:
             await db.run(self.wake_unattended, STALE_SECONDS)
+            await db.run(self.fire_schedules)
+            if self._runtime.clock.monotonic() - self._forgot > FORGET_SECONDS:
+                self._forgot = self._runtime.clock.monotonic()
+                await db.run(runs.forget_old)
 
-        async def old() -> None:
-            await db.run(runs.forget_old)
-
-        self._runtime.engine.every("flow schedules", SCHEDULE_SECONDS, schedules)
         self._runtime.engine.every("flow polls", POLL_SECONDS, polls)
-        self._runtime.engine.every("flow lanes", STALE_SECONDS, unattended)
-        self._runtime.engine.every("old runs", 3600.0, old)
+        self._runtime.engine.every("flows", STALE_SECONDS, unattended)
 
     def _ask_for_polls(self, conn: Connection) -> None:
         for connection_id, entity in flows.watched(conn):
@@ -377,7 +377,19 @@ class FlowRuntime:
             moment = row.due_at.isoformat()
             trigger = flows.NewTrigger(flow_id=row.flow_id, node=row.node, key=moment, data={"at": moment})
             self.wake_all(conn, flows.accept(conn, [trigger]))
+        self.arm(conn)
         return len(due)
+
+    def arm(self, conn: Connection) -> None:
+        """Have the next schedule fired when it is due; after anything about schedules has changed."""
+        sql = """select min(l.due_at) from flow_listener l join flow f on f.id = l.flow_id
+                 where l.kind = 'schedule' and f.state = any(:states)"""
+        at = conn.execute(text(sql), {"states": list(flows.LISTENS)}).scalar()
+        if at is not None:
+            self._runtime.engine.wake(conn, SCHEDULE_JOB, "all", {}, at=at)
+
+    async def _fire(self, _: dict[str, Any]) -> None:
+        await self._runtime.db.run(self.fire_schedules)
 
     def wake_unattended(self, conn: Connection, seconds: float) -> int:
         """Wake flows whose wake-up was lost."""

@@ -134,6 +134,7 @@ async def publish(runtime: Runtime, name: str, *, notes: str = "", actor: str) -
         )
         _go_live(conn, current.id, number, file, current.bindings, now)
         _audit(conn, "publish flow", actor, flow=name, version=number, notes=notes)
+        runtime.flows.arm(conn)
         runtime.flows.wake(conn, current.id)
         return number
 
@@ -147,6 +148,7 @@ def roll_back(conn: Connection, runtime: Runtime, name: str, version: int | None
     stored = flows.version(conn, row.id, number)
     _go_live(conn, row.id, number, parse(stored.file, name), row.bindings, runtime.clock.now())
     _audit(conn, "roll back flow", actor, flow=name, version=number)
+    runtime.flows.arm(conn)
     runtime.flows.wake(conn, row.id)
     return number
 

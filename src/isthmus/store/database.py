@@ -84,23 +84,23 @@ class Database:
 
     @asynccontextmanager
     async def exclusive_all(self, keys: Sequence[str]) -> AsyncIterator[None]:
-        """Hold several locks at once, as `exclusive` holds one; all callers take them in the same, sorted order."""
+        """Hold several locks at once, as `exclusive` holds one: all or none, so that nobody waits in a circle."""
         loop = asyncio.get_running_loop()
         conn = await loop.run_in_executor(self._threads, self.engine.connect)
         conn = conn.execution_options(isolation_level="AUTOCOMMIT")
-        take = text("select pg_try_advisory_lock(hashtextextended(:key, 0))")
-        held: list[str] = []
+        take = text(
+            """select count(*) from unnest(cast(:keys as text[])) as k(key)
+               where not pg_try_advisory_lock(hashtextextended(k.key, 0))"""
+        )
+        free = text("select pg_advisory_unlock_all()")
+        given = {"keys": list(keys)}
         try:
-            for key in keys:
-                given = {"key": key}
-                while not await loop.run_in_executor(self._threads, lambda g=given: conn.execute(take, g).scalar()):  # type: ignore[misc]  # bound now
-                    await asyncio.sleep(0.02)
-                held.append(key)
+            while await loop.run_in_executor(self._threads, lambda: conn.execute(take, given).scalar()):
+                await loop.run_in_executor(self._threads, lambda: conn.execute(free))
+                await asyncio.sleep(0.02)
             yield
         finally:
-            if held:
-                free = text("select pg_advisory_unlock_all()")
-                await loop.run_in_executor(self._threads, lambda: conn.execute(free))
+            await loop.run_in_executor(self._threads, lambda: conn.execute(free))
             await loop.run_in_executor(self._threads, conn.close)
 
     @property

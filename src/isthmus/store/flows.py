@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from isthmus.errors import Misconfigured
 from isthmus.model.card import mask_all
 from isthmus.store import runs
-from isthmus.store.rows import as_json
+from isthmus.store.rows import as_json, as_kept_json
 
 LISTENS = ("active", "paused", "halted")
 """States in which triggers are accepted; only an active flow works them off."""
@@ -163,12 +163,12 @@ def accept(conn: Connection, triggers: Sequence[NewTrigger]) -> tuple[int, ...]:
             "flow_id": t.flow_id,
             "node": t.node,
             "key": t.key,
-            "data": {"item": mask_all(dict(t.data))},
+            "data": {"item": dict(t.data)},
             "caller": t.caller,
         }
         for n, t in enumerate(triggers)
     ]
-    conn.execute(_ACCEPT, {"rows": as_json(rows)})
+    conn.execute(_ACCEPT, {"rows": as_kept_json(rows)})
     return tuple(sorted({t.flow_id for t in triggers}))
 
 

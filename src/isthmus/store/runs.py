@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from isthmus.model.card import mask_all
-from isthmus.store.rows import as_json
+from isthmus.store.rows import as_kept_json
 
 _PARK = text(
     """
@@ -117,7 +116,7 @@ _SEND = text(
 
 def send_intents(conn: Connection, rows: Sequence[Mapping[str, Any]], epoch: int) -> dict[int, Any]:
     """Store effects as sent, by item; one that stands already keeps its keys. The caller has checked its lease."""
-    found = conn.execute(_SEND, {"rows": as_json(mask_all(list(rows))), "epoch": epoch})
+    found = conn.execute(_SEND, {"rows": as_kept_json(list(rows)), "epoch": epoch})
     return {int(r.item_id): r for r in found}
 
 
@@ -134,7 +133,7 @@ _END = text(
 def end_intents(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write down how effects ended."""
     if rows:
-        conn.execute(_END, {"rows": as_json(mask_all(list(rows)))})
+        conn.execute(_END, {"rows": as_kept_json(list(rows))})
 
 
 _MOVE = text(
@@ -154,7 +153,7 @@ def move(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
     """Move items; one that was changed from outside meanwhile (cancelled, woken) stays, and is not in the answer."""
     if not rows:
         return set()
-    return {int(r.id) for r in conn.execute(_MOVE, {"rows": as_json(mask_all(list(rows)))})}
+    return {int(r.id) for r in conn.execute(_MOVE, {"rows": as_kept_json(list(rows))})}
 
 
 _MAKE = text(
@@ -181,7 +180,7 @@ def numbers(conn: Connection, count: int) -> list[int]:
 def make(conn: Connection, flow_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store new items under ids of `numbers`."""
     if rows:
-        conn.execute(_MAKE, {"flow": flow_id, "rows": as_json(mask_all(list(rows)))})
+        conn.execute(_MAKE, {"flow": flow_id, "rows": as_kept_json(list(rows))})
 
 
 _STEPS = text(
@@ -197,7 +196,7 @@ _STEPS = text(
 def add_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append to the trace."""
     if rows:
-        conn.execute(_STEPS, {"rows": as_json(mask_all(list(rows)))})
+        conn.execute(_STEPS, {"rows": as_kept_json(list(rows))})
 
 
 _JOINED = text(
@@ -278,7 +277,7 @@ class Woken:
 def signal(conn: Connection, wakes: str, data: Mapping[str, Any]) -> Woken:
     """Wake whatever waits for this, now or when it begins to wait later in a Run that is under way."""
     conn.execute(_ONE_BY_ONE, {"key": f"signal:{wakes}"})
-    given = {"wakes": wakes, "data": as_json(mask_all(dict(data)))}
+    given = {"wakes": wakes, "data": as_kept_json(dict(data))}
     conn.execute(text("insert into flow_signal (wakes, data) values (:wakes, cast(:data as jsonb))"), given)
     sql = """update run_item set state = 'ready', rev = rev + 1, due_at = now(), wakes = null,
                     memo = memo || jsonb_build_object('woken', cast(:data as jsonb))
