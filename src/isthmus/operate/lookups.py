@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -40,12 +41,17 @@ class Imported:
     used: bool
 
 
-def shipped() -> dict[str, str]:
-    """The tables that ship, as files of a pair; empty ones are left for the user to fill."""
+def shipped(used_by: Iterable[str] | None = None) -> dict[str, str]:
+    """The tables that ship, as files of a pair; empty ones are left for the user to fill.
+
+    With the texts of mappings given, only the tables that one of them names.
+    """
+    texts = None if used_by is None else list(used_by)
     folder = resources.files("isthmus") / "templates" / "lookups"
     files: dict[str, str] = {}
     for file in sorted(folder.iterdir(), key=lambda f: f.name):
-        if not file.name.endswith(".csv"):
+        named = re.compile(rf"table: {re.escape(file.name.removesuffix('.csv'))}\b")
+        if not file.name.endswith(".csv") or (texts is not None and not any(map(named.search, texts))):
             continue
         text = file.read_text(encoding="utf-8")
         systems = [column for column in next(csv.reader(io.StringIO(text))) if column != "canonical"]

@@ -25,8 +25,14 @@ async def add(
     body = body.replace("${environment}", environment)
     own = {name: template("entities", name) for name in parse_pair(body).entities if name not in ENTITIES}
     entities = {f"entities/{name}.yaml": text for name, text in own.items()}
-    files = {"pair.yaml": body, **entities, **lookups.shipped()}
+    files = {"pair.yaml": body, **entities, **lookups.shipped(_mappings_of(body))}
     return await apply(runtime, files, actor=actor, name=name)
+
+
+def _mappings_of(body: str) -> list[str]:
+    """The texts of the mappings that a pair file names."""
+    sides = [side for entity in parse_pair(body).entities.values() for side in (entity.left, entity.right)]
+    return [template("mappings", side.mapping) for side in sides]
 
 
 async def apply(runtime: Runtime, files: Mapping[str, str], *, actor: str, name: str | None = None) -> tuple[int, int]:
