@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from operating import CASES, Floor, difference, fresh_key, result
@@ -10,7 +11,7 @@ from speaking import speaking
 
 from isthmus.connectors.odoo.operations import METHODS
 from isthmus.sdk import Act, Done, Failed, NotDone, OutcomeUnknown, Undecided, Unsure
-from isthmus.testing.fault_proxy import FaultProxy, Plan
+from isthmus.testing.fault_proxy import KINDS, FaultProxy, Plan
 from real_odoo import OdooDatabases
 
 pytestmark = pytest.mark.odoo
@@ -25,6 +26,8 @@ LOST = Plan(
     spare=rf"^\S+ (?!\S*/({METHODS_THAT_WRITE})\n)|sale\.advance\.payment\.inv/create\n",
 )
 """The answer to every call that changes a document is lost. A wizard that was only opened is no document."""
+SHAKEN = ("credit_invoice", "invoice_sales_order", "register_payment", "return_delivery", "validate_delivery")
+"""Operations of several steps, or whose effect a second time would cost most."""
 every_operation = pytest.mark.parametrize("operation", sorted(CASES))
 
 
@@ -82,6 +85,48 @@ async def test_an_act_whose_answers_are_all_lost_is_done_once(floor: Floor, oper
         before = floor.world()
         result((await side.perform(operation, [twin]))[0])
         assert difference(before, floor.world()) == disturbed, "an undisturbed Act adds something else"
+
+
+@pytest.mark.parametrize("operation", SHAKEN)
+async def test_faults_of_every_kind_end_in_one_act(floor: Floor, operation: str) -> None:
+    act = Act(key=fresh_key(), input=CASES[operation](floor))
+    before = floor.world()
+    kinds = [kind for kind in KINDS if kind not in ("throttle", "delay")]  # these change nothing but the time it takes
+    plan = Plan(rate=0.15, kinds=kinds, writes=rf"^\S+ \S*/({METHODS_THAT_WRITE})\n")
+    proxy = FaultProxy(floor.odoo.url, seed=sorted(CASES).index(operation), plan=plan)
+    async with proxy.running(), speaking(floor.odoo, url=proxy.url) as shaken, speaking(floor.odoo) as side:
+        for _ in range(40):
+            [outcome] = await shaken.perform(operation, [act])
+            if isinstance(outcome, Done):
+                break
+            assert outcome.error.action == "retry", outcome.error
+        told = result(outcome)
+        disturbed = difference(before, floor.world())
+        assert result((await side.perform(operation, [act]))[0]) == told
+        twin = Act(key=fresh_key(), input=CASES[operation](floor))
+        before = floor.world()
+        result((await side.perform(operation, [twin]))[0])
+        assert difference(before, floor.world()) == disturbed, dict(proxy.counts)
+
+
+async def test_orders_over_the_same_goods_are_confirmed_from_many_clients(floor: Floor) -> None:
+    orders = [floor.quotation(1, 1) for _ in range(12)]
+    async with AsyncExitStack() as stack:
+        sides = [await stack.enter_async_context(speaking(floor.odoo)) for _ in range(4)]
+        shares = [[Act(key=fresh_key(), input={"order": one}) for one in orders[n::4]] for n in range(4)]
+        told = await asyncio.gather(
+            *(side.perform("confirm_sales_order", acts) for side, acts in zip(sides, shares, strict=True))
+        )
+        assert [result(one)["order"]["state"] for outcomes in told for one in outcomes] == ["sale"] * 12
+        for operation in ("validate_delivery", "invoice_sales_order"):
+            told = await asyncio.gather(
+                *(side.perform(operation, acts) for side, acts in zip(sides, shares, strict=True))
+            )
+            for outcomes in told:
+                for one in outcomes:
+                    result(one)
+    rows = floor.rows("sale.order", [["id", "in", orders]], "invoice_ids", "picking_ids")
+    assert [(len(row["invoice_ids"]), len(row["picking_ids"])) for row in rows] == [(1, 1)] * 12
 
 
 @every_operation

@@ -22,11 +22,12 @@ from isthmus.connectors.odoo.operations.forms import (
 )
 from isthmus.connectors.odoo.operations.method import Method, Work
 from isthmus.connectors.odoo.operations.sales import ORDER, SALES, SalesOrders
-from isthmus.sdk import Conflicted, Operation
+from isthmus.sdk import Conflicted, Operation, OutcomeUnknown
 
 INVOICE = "account.move"
 BILLING = "Accounting: Invoicing"
 _WIZARD = "sale.advance.payment.inv"
+_OPENINGS = 3
 
 
 class InvoiceOrder(Form):
@@ -139,10 +140,22 @@ class InvoiceSalesOrder(SalesOrders):
             values: dict[str, Any] = {"advance_payment_method": "delivered", "sale_order_ids": [[6, 0, ids]]}
             if await self.desk.known(_WIZARD, "consolidated_billing"):
                 values["consolidated_billing"] = False  # else orders of one customer would share an invoice
-            made = await self.desk.call(_WIZARD, "create", None, vals_list=[values], doing=doing)
-            await self.desk.call(_WIZARD, "create_invoices", made if isinstance(made, list) else [made], doing=doing)
+            wizard = await self._opened(values, doing)
+            await self.desk.call(_WIZARD, "create_invoices", wizard, doing=doing)
 
         await self.desk.each(works, call)
+
+    async def _opened(self, values: dict[str, Any], doing: str) -> list[int]:
+        """The wizard, opened. It is no document: when the answer is lost, another one is opened."""
+        for left in reversed(range(_OPENINGS)):
+            try:
+                made = await self.desk.call(_WIZARD, "create", None, vals_list=[values], doing=doing)
+            except OutcomeUnknown:
+                if not left:
+                    raise
+            else:
+                break
+        return made if isinstance(made, list) else [made]
 
 
 class Invoices(Method[Any]):
