@@ -289,6 +289,13 @@ def node_page() -> str:
     return "\n".join(out)
 
 
+def entity_file() -> str:
+    """The schema of the files that describe a pair's own Entities."""
+    from isthmus.mapping.entityfile import EntityDescription
+
+    return json.dumps(EntityDescription.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
 def openapi() -> str:
     """The description of the management API."""
     from isthmus.api.app import create_app
@@ -302,6 +309,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "transforms.md": transform_page,
     "entities.md": entity_page,
+    "entity-file.json": entity_file,
     "operations.md": operations_page,
     "nodes.md": node_page,
     "openapi.json": openapi,
