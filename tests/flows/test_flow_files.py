@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -193,3 +197,63 @@ async def test_what_a_published_flow_listens_to_goes_with_its_version(house: Flo
     assert await house.db.run(flows.watched) == [(1, "order")]
     await house.publish(FILE)
     assert await house.db.run(flows.watched) == []
+
+
+PACKAGE = '''
+from typing import ClassVar, Literal
+from isthmus.flows.item import Item, Result, emit
+from isthmus.flows.node import Place, Pure, Sample
+from isthmus.mapping.transform import Build, Example, Step, Transform
+
+
+class Whisper(Pure):
+    """Says a text more softly, as an installed package does."""
+
+    LABEL: ClassVar[str] = "Whisper"
+    SAMPLE: ClassVar[Sample] = Sample(input={"t": "A"}, output={"t": "a"})
+    type: Literal["whisper"] = "whisper"
+
+    def each(self, place: Place, item: Item) -> Result:
+        return emit("out", {**item.data, "t": item.data["t"].lower()})
+
+
+class Mirror(Transform):
+    """Turns a text round."""
+
+    name = "mirror"
+    label = "Mirror"
+    examples = (Example(raw="ab", value="ba"),)
+
+    def build(self, at: Build) -> Step:
+        return self.step(lambda value, _: value[::-1], lambda value, _: value[::-1])
+'''
+
+OF_A_PACKAGE = """
+flow: soft
+nodes:
+  start: {type: manual, to: soft}
+  soft: {type: whisper, to: round}
+  round: {type: map, fields: {t: {from: t, steps: [mirror]}}, to: end}
+  end: {type: filter, when: "true"}
+tests:
+  - {name: it whispers backwards, given: [{t: ABC}], expect: {end: [{t: cba}]}}
+"""
+
+
+def test_nodes_and_transforms_of_an_installed_package_are_found(tmp_path: Path) -> None:
+    (tmp_path / "soft_package.py").write_text(PACKAGE)
+    told = tmp_path / "soft_package-1.0.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: soft-package\nVersion: 1.0\n")
+    points = "[isthmus.nodes]\nsoft = soft_package\n\n[isthmus.transforms]\nsoft = soft_package\n"
+    (told / "entry_points.txt").write_text(points)
+    (tmp_path / "soft.yaml").write_text(OF_A_PACKAGE)
+    done = subprocess.run(
+        [sys.executable, "-m", "isthmus", "test", str(tmp_path / "soft.yaml"), "--json"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["tests"][0]["passed"]

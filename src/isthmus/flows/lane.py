@@ -117,11 +117,12 @@ class FlowLane:
 
     def _look(self, conn: Connection, flow_id: int, lease: Lease, busy: set[int]) -> list[Any]:
         lease.fence(conn)
+        row = flows.by_id(conn, flow_id)
+        if row is None or row.state != "active":
+            return []
         found = runs.due(conn, flow_id, list(busy), MOST_LOOKED_AT)
-        if len(found) < MOST_RUNS:
-            row = flows.by_id(conn, flow_id)
-            if row is not None and row.version is not None and runs.begin(conn, flow_id, row.version, MOST_RUNS):
-                found = runs.due(conn, flow_id, list(busy), MOST_LOOKED_AT)
+        if len(found) < MOST_RUNS and row.version is not None and runs.begin(conn, flow_id, row.version, MOST_RUNS):
+            found = runs.due(conn, flow_id, list(busy), MOST_LOOKED_AT)
         return found
 
     def _load(self, conn: Connection, flow: CompiledFlow, node: str, ids: Sequence[int]) -> list[Item]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +14,9 @@ from pydantic import BaseModel, ConfigDict
 from isthmus.mapping.lookups import Lookups
 from isthmus.mapping.rates import Rates
 from isthmus.model.schema import Field
+
+PLUGINS = "isthmus.transforms"
+"""The entry points by which installed packages bring transforms of their own."""
 
 StepFunction = Callable[[Any, Mapping[str, Any]], Any]
 """Takes a value and the raw record around it (reading: the record read; writing: as it is now, {} on create)."""
@@ -140,7 +145,15 @@ def transform(name: str) -> type[Transform]:
 def _registry() -> dict[str, type[Transform]]:
     import isthmus.mapping.transforms  # noqa: F401  # fills the registry
 
+    _load_installed()
     return Transform.registry
+
+
+@cache
+def _load_installed() -> None:
+    """Transforms of installed packages: importing what their entry points name fills the registry."""
+    for point in sorted(entry_points(group=PLUGINS), key=lambda p: p.name):
+        point.load()
 
 
 def no_change(value: Any, _record: Mapping[str, Any]) -> Any:

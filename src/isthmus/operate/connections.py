@@ -20,7 +20,7 @@ from isthmus.operate.secrets import ProvingTokens, open_secrets
 from isthmus.sdk.connector import Connector, Finding, HookStatus
 from isthmus.sdk.registry import ConnectorKind, find
 from isthmus.sdk.services import Services
-from isthmus.store import auditlog, connections, pairs, secrets
+from isthmus.store import auditlog, connections, flows, pairs, secrets
 
 HOOK_SECRET = "hook_secret"  # noqa: S105 - the name of the secret
 """Every Connection has one: it is part of the URL that webhooks are sent to, or what signs them."""
@@ -301,6 +301,9 @@ def paths_of(conn: Connection, connection_id: int) -> dict[str, list[str]]:
                     mapping = mapping_file(files, told.mapping)
                     scope = mapping.scope if told.scope is None else told.scope
                     found.setdefault(mapping.system_entity, set()).update(_mapped(mapping), _filtered(scope))
+    for listened, entity in flows.watched(conn):
+        if listened == connection_id:
+            found.setdefault(entity, set())  # watched wholly: what a flow reads of it is the flow's own matter
     return {entity: sorted(paths) for entity, paths in found.items()}
 
 
