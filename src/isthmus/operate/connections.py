@@ -301,9 +301,9 @@ def paths_of(conn: Connection, connection_id: int) -> dict[str, list[str]]:
                     mapping = mapping_file(files, told.mapping)
                     scope = mapping.scope if told.scope is None else told.scope
                     found.setdefault(mapping.system_entity, set()).update(_mapped(mapping), _filtered(scope))
-    for listened, entity in flows.watched(conn):
+    for listened, name in flows.watched(conn):
         if listened == connection_id:
-            found.setdefault(entity, set())  # watched wholly: what a flow reads of it is the flow's own matter
+            found.setdefault(name, set())  # watched wholly: what a flow reads of it is the flow's own matter
     return {entity: sorted(paths) for entity, paths in found.items()}
 
 
