@@ -12,6 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from isthmus.api.app import create_app
 from isthmus.cli.main import COMMANDS
+from isthmus.operate.clients import RESOURCES, WRITABLE
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "reference" / "openapi.json"
 
@@ -47,6 +48,7 @@ ROUTES = {
     "status": "GET /status",
     "status PAIR": "GET /pairs/{name}",
     "trace": "GET /pairs/{name}/trace/{record}",
+    "journey": "GET /journeys/{key}",
     "conflicts list": "GET /conflicts",
     "conflicts show": "GET /conflicts/{number}",
     "conflicts settle": "POST /conflicts/settle",
@@ -66,6 +68,8 @@ ROUTES = {
     "key show": "GET /key",
     "key rotate": "POST /key/rotate",
     "flow list": "GET /flows",
+    "flow templates": "GET /flows/templates",
+    "flow templates NAME": "GET /flows/templates/{template}",
     "flow show": "GET /flows/{name}",
     "flow import": "POST /flows",
     "flow export": "GET /flows/{name}/files",
@@ -101,6 +105,8 @@ HERE_ONLY = {
     "demo find": "it looks into the stand-ins of the demo",
     "sandbox bng": "it is another system",
     "sandbox odoo": "it is another system",
+    "sandbox gateway": "it is another system",
+    "sandbox shop": "it is another system",
     "connector new": "it writes a folder on this machine",
 }
 """Verbs without a route, each with the reason."""
@@ -112,6 +118,10 @@ API_ONLY = {
     "GET /mappings/transforms": "a view for screens: what the steps of a mapping can be",
     "GET /mappings/functions": "a view for screens: what expressions can call",
 }
+for _name in RESOURCES:
+    _reason = "it is for systems that speak canonical values, not for people"
+    API_ONLY |= {f"GET /{_name}": _reason, f"GET /{_name}/{{key}}": _reason}
+    API_ONLY |= {f"{verb} /{_name}{'/{key}' if verb == 'PUT' else ''}": _reason for verb in WRITABLE.get(_name, ())}
 """Routes without a verb, each with the reason."""
 
 

@@ -19,6 +19,7 @@ from isthmus.api import (
     flows,
     hooks,
     installation,
+    journeys,
     lookups,
     mappings,
     pairs,
@@ -26,6 +27,8 @@ from isthmus.api import (
     tokens,
 )
 from isthmus.api.caller import document_refusals
+from isthmus.api.canonical import oauth
+from isthmus.api.canonical import routes as canonical
 from isthmus.errors import AuthFailed, Contended, IsthmusError, Misconfigured, SafetyLimit
 from isthmus.operate.runtime import Runtime
 
@@ -47,6 +50,8 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.include_router(consent.back_router)
     app.include_router(flows.hook_router)
     app.include_router(runs.approvals_router, prefix="/api/v1")
+    app.include_router(oauth.router)
+    app.include_router(canonical.router)
     for module in (
         installation,
         tokens,
@@ -60,6 +65,7 @@ def create_app(runtime: Runtime) -> FastAPI:
         lookups,
         flows,
         runs,
+        journeys,
     ):
         app.include_router(module.router, prefix="/api/v1")
 

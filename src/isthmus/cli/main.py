@@ -34,6 +34,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "See and decide": {
         "status": ("isthmus.cli.status", "How the pairs stand: books, what is open, how fresh."),
         "trace": ("isthmus.cli.trace", "Everything that ever happened to a record, with the reasons."),
+        "journey": ("isthmus.cli.journey", "An order across systems: documents, money, and the Runs it went through."),
         "conflicts": ("isthmus.cli.conflicts", "Fields both sides changed: list, show, settle."),
         "deadletters": ("isthmus.cli.deadletters", "What needs a person: list, show, edit, retry, discard."),
         "undo": ("isthmus.cli.undo", "Undo a change set from its before-images; newer edits are kept."),
@@ -46,7 +47,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Try": {
         "demo": ("isthmus.cli.demo", "Two sandboxes, 1,600 records and a running pair, ready to edit."),
-        "sandbox": ("isthmus.cli.sandbox", "Run a stand-in: BNG Business API, or an Odoo-compatible server."),
+        "sandbox": ("isthmus.cli.sandbox", "Run a stand-in: BNG, its gateway, a shop, or an Odoo-compatible server."),
     },
 }
 """Every command in the order a person meets them: its module and its sentence."""
