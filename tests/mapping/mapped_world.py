@@ -16,7 +16,7 @@ from isthmus.model.clock import SystemClock
 from isthmus.model.entities import ENTITIES
 from isthmus.model.pairfile import EntityFile
 from isthmus.model.policy import EntityPolicy, Side
-from isthmus.operate.assemble import _foreign_policy, _siblings, policy_of
+from isthmus.operate.assemble import _foreign_policy, _siblings, owners_of, policy_of
 from isthmus.sdk.connector import Hint
 from isthmus.store.database import Database
 from isthmus.sync import inbox
@@ -39,8 +39,11 @@ class MappedWorld:
         settings: Mapping[str, Any] = EVERYTHING,
         rates: Rates | None = None,
         right: MemorySystem | None = None,
+        template: str = "odoo-bng",
+        owners: Mapping[str, Any] | None = None,
     ) -> None:
         self.db = db
+        self.template, self.owners = template, owners
         self.settings, self.names = settings, names
         self.left = MemorySystem(prefix="", seed=1)
         self.right = right or MemorySystem(prefix="B", seed=2)
@@ -53,9 +56,10 @@ class MappedWorld:
 
     def use_rates(self, rates: Rates | None) -> None:
         """Assemble the Entities with these rates, as happens when the table or the day changes."""
-        file = yaml.safe_load(text_of("pairs", "odoo-bng"))
+        file = yaml.safe_load(text_of("pairs", self.template))
         for name in self.names:
-            told, canonical = EntityFile.model_validate(file["entities"][name]), ENTITIES[name]
+            given = {**file["entities"][name], **({"owners": self.owners} if self.owners else {})}
+            told, canonical = EntityFile.model_validate(given), ENTITIES[name]
             sides = {side: self._side(side, name, n, rates, told) for n, side in enumerate(("left", "right"))}
             policy: EntityPolicy = policy_of(canonical, told)
             self.pair.entities[name] = EntityBinding(
@@ -69,6 +73,7 @@ class MappedWorld:
                 policy=policy,
                 shares=told.shares,
                 foreign_policy=_foreign_policy(canonical, policy, told.shares),
+                owners=owners_of(canonical, policy, told),
             )
         for name, binding in self.pair.entities.items():
             self.pair.entities[name] = replace(binding, siblings=_siblings(self.pair, binding))

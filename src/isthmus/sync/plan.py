@@ -400,7 +400,7 @@ def _wait(entity: EntityBinding, item: Item, out: Plan, refs: Sequence[Ref], sid
         record=item.seen(item.origin).key,
         answered=f"it refers to {told} on the {side} side, which is not linked yet",
         hint=f"Bring {told} into scope or correct it; this record then follows by itself.",
-        facts={"needs": f"{refs[0].entity}:{side}:{refs[0].key}"},
+        facts={"needs": f"{refs[0].entity}:{side}:{refs[0].key}", "side": side},
     )
 
 

@@ -157,7 +157,7 @@ class MemoryConnector(Connector):
     def _record(self, row: Row, paths: Sequence[str]) -> Record:
         return Record(
             key=row.key,
-            values={path: row.values.get(path) for path in paths if not path.startswith("@")},
+            values={path: row.values.get(path) for path in paths if path in row.values or not path.startswith("@")},
             version=str(row.version),
             changed_at=row.changed_at,
             created_at=row.created_at,
