@@ -10,9 +10,10 @@ from sqlalchemy import Connection, text
 
 from isthmus.errors import Halt, IsthmusError
 from isthmus.operate import connections as logins
+from isthmus.operate.canonical import writing
 from isthmus.operate.runtime import Runtime
 from isthmus.operate.sweeps import sweep
-from isthmus.store import connections, pairs
+from isthmus.store import clients, connections, pairs
 
 SWEEP_JOB = "sweep"
 CHECK_SECONDS = 60.0
@@ -37,10 +38,15 @@ def register(runtime: Runtime) -> None:
     async def lanes() -> None:
         await runtime.db.run(wake_stale, runtime)
 
+    async def writes() -> None:
+        await writing.resolve(runtime)
+        await runtime.db.run(clients.forget)
+
     runtime.engine.job(SWEEP_JOB, sweep_one)
     runtime.engine.every("sweeps", CHECK_SECONDS, sweeps)
     runtime.engine.every("hooks", CHECK_SECONDS, hooks)
     runtime.engine.every("lanes", STALE_SECONDS, lanes)
+    runtime.engine.every("clients", CHECK_SECONDS, writes)
     runtime.flows.register_chores()
 
 

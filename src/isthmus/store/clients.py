@@ -55,7 +55,8 @@ def listing(conn: Connection) -> list[dict[str, Any]]:
 
 def revoke(conn: Connection, name: str) -> int:
     """End the client of this name and all its tokens; returns how many clients that were."""
-    sql = """with ended as (update client set revoked_at = now() where name = :name and revoked_at is null returning id),
+    sql = """with ended as (
+               update client set revoked_at = now() where name = :name and revoked_at is null returning id),
                   gone as (delete from client_token t using ended e where t.client_id = e.id)
              select count(*) from ended"""
     return int(conn.execute(text(sql), {"name": name}).scalar_one())
@@ -85,7 +86,8 @@ def by_token(conn: Connection, digest: bytes) -> Any:
 _TAKE = text(
     """
     with filled as (
-      select id, least(per_minute, tokens + extract(epoch from clock_timestamp() - filled_at) * per_minute / 60.0) as had
+      select id, least(per_minute,
+                       tokens + extract(epoch from clock_timestamp() - filled_at) * per_minute / 60.0) as had
       from client where id = :id for update)
     update client c set tokens = f.had - case when f.had >= 1 then 1 else 0 end, filled_at = clock_timestamp(),
            last_used_at = now()
@@ -126,7 +128,13 @@ def keep_answer(
     """Keep what was answered."""
     sql = """update client_answer set status = :status, body = cast(:body as jsonb), headers = cast(:headers as jsonb)
              where client_id = :client and key = :key"""
-    given = {"client": client, "key": key, "status": status, "body": as_json(body), "headers": json.dumps(dict(headers))}
+    given = {
+        "client": client,
+        "key": key,
+        "status": status,
+        "body": as_json(body),
+        "headers": json.dumps(dict(headers)),
+    }
     conn.execute(text(sql), given)
 
 
@@ -230,29 +238,35 @@ def forget(conn: Connection) -> int:
 # -- locks -----------------------------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def claimed(db: Database, own: Sequence[str], shared: Sequence[str] = ()) -> AsyncIterator[bool]:
-    """Hold locks that no two requests have at once, on any machine; freed at the end or when this process dies.
+class Locks:
+    """Locks that no two requests have at once, on any machine; freed at the end or when this process dies."""
 
-    Gives False, holding nothing, when one of `own` is held: the same request is being answered. `shared` ones are
-    waited for, in sorted order.
-    """
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    async def tried(self, key: str) -> bool:
+        """Take one if nobody holds it."""
+        return await asyncio.to_thread(lambda: bool(self._conn.execute(_LOCK, {"key": key}).scalar()))
+
+    async def also(self, keys: Sequence[str]) -> None:
+        """Wait for more; all callers take them in the same, sorted order."""
+        for key in sorted(set(keys)):
+            while not await self.tried(key):
+                await asyncio.sleep(0.02)
+
+
+_LOCK = text("select pg_try_advisory_lock(hashtextextended(:key, 0))")
+
+
+@asynccontextmanager
+async def claimed(db: Database, own: Sequence[str]) -> AsyncIterator[Locks | None]:
+    """Hold the locks `own`; gives None, holding nothing, when one is held: the same request is being answered."""
     conn = await asyncio.to_thread(db.engine.connect)
     conn = conn.execution_options(isolation_level="AUTOCOMMIT")
-    take_one = text("select pg_try_advisory_lock(hashtextextended(:key, 0))")
-
-    def tried(key: str) -> bool:
-        return bool(conn.execute(take_one, {"key": key}).scalar())
-
+    locks = Locks(conn)
     try:
-        for key in own:
-            if not await asyncio.to_thread(tried, key):
-                yield False
-                return
-        for key in sorted(set(shared)):
-            while not await asyncio.to_thread(tried, key):
-                await asyncio.sleep(0.02)
-        yield True
+        free = [await locks.tried(key) for key in own]
+        yield locks if all(free) else None
     finally:
         await asyncio.to_thread(_free, conn)
 
