@@ -15,7 +15,7 @@ from isthmus.errors import IsthmusError
 from isthmus.flows.compiled import compile_flow
 from isthmus.flows.definition import json_schema
 from isthmus.flows.lint import lint as look
-from isthmus.operate import flows
+from isthmus.operate import flows, flowtemplates
 
 router = APIRouter(prefix="/flows", tags=["flows"])
 hook_router = APIRouter(tags=["webhooks"])
@@ -72,6 +72,16 @@ async def listing(runtime: Running, caller: Viewer) -> list[dict[str, Any]]:
 @router.post("", summary="Make a file the draft of its flow.", status_code=201)
 async def bring_in(given: NewDraft, runtime: Running, caller: Designer) -> dict[str, Any]:
     return await flows.bring_in(runtime, given.file, layout=given.layout, bindings=given.bindings, actor=caller.name)
+
+
+@router.get("/templates", summary="List the flows that ship.")
+async def templates(caller: Viewer) -> list[dict[str, Any]]:
+    return flowtemplates.listing()
+
+
+@router.get("/templates/{template}", summary="The file of a flow that ships, to be brought in.")
+async def template(template: str, caller: Viewer) -> FileText:
+    return FileText(file=flowtemplates.file(template))
 
 
 @router.get("/schema", summary="The JSON Schema of flow files.")

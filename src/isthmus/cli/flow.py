@@ -36,6 +36,31 @@ def listing(as_json: bool = JSON) -> None:
 
 
 @app.command()
+def templates(
+    name: str = typer.Argument("", help="One of them, to be printed as a file; without it they are listed."),
+    as_json: bool = JSON,
+) -> None:
+    """List the flows that ship, or print one to be brought in."""
+    from isthmus.operate import flowtemplates
+
+    if name:
+        try:
+            text = flowtemplates.file(name)
+        except IsthmusError as error:
+            fail(error, as_json=as_json)
+        say_json({"file": text}) if as_json else typer.echo(text, nl=False)
+        return
+    rows = flowtemplates.listing()
+    if as_json:
+        say_json(rows)
+        return
+    table = grid("name", "title", "roles to bind", "tests")
+    for row in rows:
+        table.add_row(row["name"], row["title"], ", ".join(row["roles"]), str(row["tests"]))
+    print_rows(table, "No flow ships with this version.")
+
+
+@app.command()
 def show(name: str = _NAME, as_json: bool = JSON) -> None:
     """Show one flow: state, roles, what it listens to, versions."""
     from isthmus.operate import flows
