@@ -310,7 +310,8 @@ class Analytic(Transform):
 
     def build(self, at: Build) -> Step:
         def read(value: Any, _record: Mapping[str, Any]) -> Any:
-            known = {str(one): str(name) for one, name in zip(value.get("ids") or (), value.get("names") or (), strict=False)}
+            pairs = zip(value.get("ids") or (), value.get("names") or (), strict=False)
+            known = {str(one): str(name) for one, name in pairs}
             shares: dict[str, str] = {}
             for key, share in (value.get("shares") or {}).items():
                 for one in str(key).split(","):
