@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.mapping.cel import Expression
@@ -59,6 +59,7 @@ def decided(expression: Expression, values: dict[str, Any]) -> Any:
         return "undecided"
 
 
+@settings(deadline=None)  # the first one loads the libraries behind the functions
 @given(VALUES, st.sampled_from(CONDITIONS))
 def test_a_plain_condition_is_decided_as_the_engine_decides_it(values: dict[str, Any], source: str) -> None:
     expression = Expression(source, FIELDS)
@@ -86,7 +87,6 @@ def test_most_shipped_rules_need_no_engine() -> None:
     from isthmus.model.entities import entity
 
     checks = shipped()
-    fields = {name: (*entity(name).fields, "settings") for _, name in checks}
     compiled = [(check, Expression(check, (*entity(name).fields, "settings"))) for check, name in checks]
     plain = [check for check, expression in compiled if expression._plainly is not None]
     assert len(plain) >= len(checks) * 0.7, sorted({check for check, _ in checks} - set(plain))
