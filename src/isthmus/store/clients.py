@@ -265,8 +265,11 @@ async def claimed(db: Database, own: Sequence[str]) -> AsyncIterator[Locks | Non
     conn = conn.execution_options(isolation_level="AUTOCOMMIT")
     locks = Locks(conn)
     try:
-        free = [await locks.tried(key) for key in own]
-        yield locks if all(free) else None
+        for key in own:
+            if not await locks.tried(key):  # and no further: a lock taken in vain would send others away
+                yield None
+                return
+        yield locks
     finally:
         await asyncio.to_thread(_free, conn)
 

@@ -50,6 +50,7 @@ async def given(request: Request) -> Given:
             raise Problem(413, "bad_request", "the body is too large", hint=hint)
     try:
         body = json.loads(raw, parse_float=Decimal, parse_constant=_no_constant)
+        json.dumps(body, default=str, ensure_ascii=False).encode()  # halves of characters cannot even be told about
     except (ValueError, RecursionError, ArithmeticError) as error:
         raise Problem(400, "bad_request", "the body is no JSON", hint=hint) from error
     if not isinstance(body, dict):
