@@ -30,7 +30,7 @@ async def for_create(at: Standing, given: Mapping[str, Any]) -> tuple[dict[str, 
     ]
     values = {n: v for n, v in values.items() if n in mapping.writable and not is_empty(v)}
     problems += await _strangers(at, values, values)
-    full = {**dict.fromkeys(mapping.readable | mapping.writable), **values}
+    full = _whole({**dict.fromkeys(mapping.readable | mapping.writable), **values}, at)
     problems += check_rules(at.entity.rules, full, at.here.side) + check_rules(at.entity.rules, full, at.there.side)
     result = mapping.write(values, values.keys(), None)
     problems += _unsaid(problems, result.problems)
@@ -54,7 +54,7 @@ async def for_update(
     required = [n for n, f in at.entity.canonical.fields.items() if f.required and n in changed]
     problems += [Problem(n, "it cannot be emptied") for n in required if is_empty(changed[n])]
     problems += await _strangers(at, changed, changed)
-    full = {**dict.fromkeys(mapping.readable | mapping.writable), **now, **changed}
+    full = _whole({**dict.fromkeys(mapping.readable | mapping.writable), **now, **changed}, at)
     found = check_rules(at.entity.rules, full, at.here.side) + check_rules(at.entity.rules, full, at.there.side)
     problems += [p if p.field in changed else Problem(p.field, p.message, "warn", p.shown) for p in found]
     result = mapping.write({**now, **changed}, changed.keys(), raw)
@@ -131,6 +131,16 @@ def _places(values: Mapping[str, Value], entity: str) -> list[tuple[str, str]]:
                 if isinstance(row, dict):
                     found = [(p, v) for p, v in row.items() if isinstance(v, Ref) and v.entity == entity]
                     out += [(f"{name}[{n}].{part}", ref.key) for part, ref in found]
+    return out
+
+
+def _whole(values: Mapping[str, Value], at: Standing) -> dict[str, Value]:
+    """The values with every part of every row, as rules look at them."""
+    out = dict(values)
+    for name, field in at.entity.canonical.fields.items():
+        rows = out.get(name)
+        if field.items and isinstance(rows, list):
+            out[name] = [{**dict.fromkeys(field.items), **row} for row in rows if isinstance(row, dict)]
     return out
 
 
