@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from isthmus.errors import IsthmusError
 from isthmus.flows.advance import Segment, Step
 from isthmus.flows.compiled import CompiledFlow
-from isthmus.flows.item import ACTIVE, Item
+from isthmus.flows.item import ACTIVE, JOIN, Item
 from isthmus.model.card import mask_all
 from isthmus.store import flows, letters, runs
 from isthmus.store.rows import as_json, as_kept_json
@@ -54,12 +54,17 @@ def write(conn: Connection, flow: CompiledFlow, segment: Segment, fence: Callabl
     family = sorted({i.run.id for i in segment.items.values() if i.has_parent or i.state == "split"})
     if flow.has_joins and family:
         runs.join_complete(conn, family)
-    still = {item.run.id for item in (*segment.items.values(), *made) if item.state in ACTIVE and id(item) in standing}
+    still = {item.run.id for item in (*segment.items.values(), *made) if _moves(item) and id(item) in standing}
     ended = runs.close_finished(conn, [run for run in touched if run not in still])
     out.wake |= runs.answer_callers(conn, ended)
     _close_letters(conn, flow, [r for r in ended if r.state == "done"])
     out.items, out.ended, out.held = len(moved), len(ended), len(segment.letters)
     return out
+
+
+def _moves(item: Item) -> bool:
+    """Whether it goes on by itself; at a join it only waits for its siblings."""
+    return item.state in ACTIVE and item.wakes != JOIN
 
 
 def _of_lost(item: Item, lost: set[int]) -> bool:
@@ -229,7 +234,7 @@ def _close_letters(conn: Connection, flow: CompiledFlow, ended: list[Any]) -> No
                  and r.key = any(cast(:keys as text[])) and r.id <> all(cast(:ids as bigint[]))
              ), gone as (
                update run_item i set state = 'cancelled', rev = i.rev + 1 from over o
-               where i.run_id = o.id and i.state = 'held' returning i.id
+               where i.run_id = o.id and i.state in ('held', 'waiting', 'split') returning i.id
              ), closed as (
                update dead_letter d set state = 'closed', closed_at = now(), closed_by = 'a later success'
                from gone g where d.run_item_id = g.id and d.state = 'open'

@@ -236,7 +236,8 @@ _CLOSE = text(
              state = case when exists (select 1 from run_item i where i.run_id = r.id and i.state = 'held') then 'held'
                           else 'done' end
       where r.id = any(cast(:runs as bigint[])) and r.state = 'active'
-        and not exists (select 1 from run_item i where i.run_id = r.id and i.state in ('ready', 'waiting'))
+        and not exists (select 1 from run_item i where i.run_id = r.id
+                        and (i.state = 'ready' or (i.state = 'waiting' and i.wakes is distinct from 'join')))
       returning id, flow_id, key, state, callers
     ), freed as (
       update flow_event e set state = 'pending' from over o
