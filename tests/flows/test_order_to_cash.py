@@ -1,0 +1,155 @@
+"""Order to cash, from the BNG order on: on a real Odoo, with BNG and its gateway, documents and money by value."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from cash_world import CashWorld, cashing
+
+from isthmus.testing.fault_proxy import FaultProxy, Plan
+from joined import Systems
+from real_odoo import OdooDatabases
+
+pytestmark = pytest.mark.odoo
+WRITES = r"load|write|create|create_invoices|js_assign_outstanding_line|action_\w+|button_\w+"
+"""Odoo's methods that change documents."""
+
+
+@pytest.fixture
+async def world(home: Any, systems: Systems, odoo_db: OdooDatabases) -> AsyncIterator[CashWorld]:
+    async with cashing(odoo_db(), systems) as made:
+        yield made
+
+
+async def test_orders_are_confirmed_shipped_in_parts_invoiced_captured_and_paid(world: CashWorld) -> None:
+    line = world.trade.line
+    keys = [
+        await world.order(line(1, "CHAIR", str(n + 2), "40.00", TaxCode="7%", TaxAmount=f"{2.8 * (n + 2):.2f}"),
+                          line(2, "TABLE", "1", "99.50"), card="approve")
+        for n in range(3)
+    ]  # fmt: skip
+    await world.work()
+    assert world.held() == []
+    for key in keys:
+        order = world.in_odoo(key)
+        assert order["state"] == "sale"
+        assert [t[0] for t in world.transfers(order)] == ["assigned"]
+        assert (await world.bng_order(key))["Status"] == "Confirmed"
+    for key in keys:
+        await world.ship(key, (1, "1"), tracking=f"1Z-{key[:6]}-1")
+    await world.work()
+    assert world.held() == []
+    for n, key in enumerate(keys):
+        order = world.in_odoo(key)
+        done, rest = world.transfers(order)
+        assert (done[0], [q for q in done[1] if q]) == ("done", [1.0])
+        assert (rest[0], sorted(rest[1])) == ("assigned", sorted([n + 1.0, 1.0]))
+        assert order["invoice_ids"] == []
+        assert (await world.bng_order(key))["PaymentStatus"] == "Authorized"
+    for key in keys:
+        await world.ship(key, tracking=f"1Z-{key[:6]}-2")
+    await world.work()
+    assert world.held() == []
+    captured = 0.0
+    for n, key in enumerate(keys):
+        order, at_bng = world.in_odoo(key), await world.bng_order(key)
+        total = round((n + 2) * 42.8 + 99.5, 2)
+        assert [t[0] for t in world.transfers(order)] == ["done", "done"]
+        [invoice] = world.invoices(order)
+        assert invoice[:4] == ("out_invoice", "posted", total, 0.0)
+        assert invoice[4] in ("paid", "in_payment")
+        [charge] = await world.rig.charges(at_bng["OrderNumber"])
+        assert world.payments(charge["transaction_id"]) == [(charge["transaction_id"], total)]
+        assert (at_bng["PaymentStatus"], at_bng["FulfillmentStatus"]) == ("Paid", "Fulfilled")
+        [bill] = await world.at_bng("invoice", SalesOrderID=key)
+        assert (bill["TotalAmount"], bill["BalanceDue"], bill["Status"]) == (f"{total:.2f}", "0.00", "Paid")
+        captured += total
+    assert world.receivable() == 0.0
+    assert len(world.payments()) == 3
+    assert len(await world.at_bng("payment")) == 3
+    assert sum(float(p["Amount"]) for p in await world.at_bng("payment")) == pytest.approx(captured)
+
+
+async def test_paid_at_once_on_account_or_cancelled_each_order_ends_as_it_should(world: CashWorld) -> None:
+    line = world.trade.line
+    at_once = [await world.order(line(1, "CHAIR", "2", "40.00"), card="approve") for _ in range(3)]
+    on_account = [await world.order(line(1, "LAMP", "3", "12.50"), ShippingTotal="9.90") for _ in range(3)]
+    dropped = [await world.order(line(1, "TABLE", "1", "99.50"), card="approve") for _ in range(3)]
+    await world.work()
+    assert world.held() == []
+    for key in at_once:  # the card is charged and the goods leave in the same moment
+        number = (await world.bng_order(key))["OrderNumber"]
+        [charge] = await world.rig.charges(number)
+        status, said = await world.rig.send("/api/transact.php", type="capture", transactionid=charge["transaction_id"])
+        assert status == 200
+        assert b"response=1&" in said, said
+        await world.ship(key, tracking="1Z-AT-ONCE")
+        await world.trade.edit("sales_order", key, PaymentStatus="Paid")
+    for key in on_account:
+        await world.ship(key)
+    for key in dropped:
+        await world.trade.edit("sales_order", key, Status="Cancelled")
+    await world.work()
+    assert world.held() == []
+    for key in at_once:
+        order, at_bng = world.in_odoo(key), await world.bng_order(key)
+        [charge] = await world.rig.charges(at_bng["OrderNumber"])
+        [invoice] = world.invoices(order)
+        assert invoice[:4] == ("out_invoice", "posted", 80.0, 0.0)
+        assert world.payments(charge["transaction_id"]) == [(charge["transaction_id"], 80.0)]
+        assert at_bng["PaymentStatus"] == "Paid"
+    for key in on_account:
+        order, at_bng = world.in_odoo(key), await world.bng_order(key)
+        assert world.invoices(order) == [("out_invoice", "posted", 47.4, 47.4, "not_paid")]
+        [bill] = await world.at_bng("invoice", SalesOrderID=key)
+        assert (bill["TotalAmount"], bill["BalanceDue"], bill["Status"]) == ("47.40", "47.40", "Open")
+        assert at_bng["PaymentStatus"] == "Unpaid"
+    for key in dropped:
+        order, at_bng = world.in_odoo(key), await world.bng_order(key)
+        assert (order["state"], order["invoice_ids"]) == ("cancel", [])
+        assert [t[0] for t in world.transfers(order)] == ["cancel"]
+        [released] = await world.rig.charges(at_bng["OrderNumber"])
+        assert released["condition"] == "canceled"
+        assert at_bng["Status"] == "Cancelled"
+    assert world.receivable() == round(3 * 47.4, 2)
+    assert sorted(amount for _, amount in world.payments()) == [80.0] * 3
+
+
+async def settled(world: CashWorld, keys: list[str], total: float) -> None:
+    """Every order has one delivery, one posted invoice, one charge and one payment, and nothing is open."""
+    assert world.held() == []
+    for key in keys:
+        order, at_bng = world.in_odoo(key), await world.bng_order(key)
+        assert [t[0] for t in world.transfers(order)] == ["done"]
+        [invoice] = world.invoices(order)
+        assert invoice[:4] == ("out_invoice", "posted", total, 0.0)
+        [charge] = await world.rig.charges(at_bng["OrderNumber"])
+        assert world.payments(charge["transaction_id"]) == [(charge["transaction_id"], total)]
+        assert (at_bng["PaymentStatus"], at_bng["FulfillmentStatus"]) == ("Paid", "Fulfilled")
+        [bill] = await world.at_bng("invoice", SalesOrderID=key)
+        assert (bill["TotalAmount"], bill["BalanceDue"]) == (f"{total:.2f}", "0.00")
+    assert len(world.payments()) == len(await world.at_bng("payment")) == len(keys)
+    assert len(world.trade.read("account.move", [["move_type", "=", "out_invoice"]], "id")) == len(keys)
+    assert await world.rig.sent("capture") == len(keys)
+    assert world.receivable() == 0.0
+
+
+@pytest.mark.slow
+async def test_answers_that_are_lost_book_nothing_twice(home: Any, systems: Systems, odoo_db: OdooDatabases) -> None:
+    odoo = odoo_db()
+    proxy = FaultProxy(odoo.url, plan=Plan(rate=0.0))
+    async with proxy.running(), cashing(odoo, systems, url=proxy.url) as world:
+        keys = [await world.order(world.trade.line(1, "CHAIR", "2", "40.00"), card="approve") for _ in range(3)]
+        for key in keys:
+            await world.ship(key, tracking="1Z-LOST")
+        kinds = ("drop_after_commit", "error_after_commit")
+        proxy.dice.turn(Plan(rate=0.6, kinds=kinds, spare=rf"^\S+ (?!\S*/({WRITES})\n)"))
+        await world.rig.fault("drop_after_commit", match="transact.php capture", next=2)
+        await world.work(2)
+        proxy.dice.turn(Plan(rate=0.0))
+        await world.work()
+        lost = sum(proxy.counts[kind] for kind in kinds)
+        assert lost >= 4
+        await settled(world, keys, 80.0)
