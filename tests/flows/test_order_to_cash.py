@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ from joined import Systems
 from real_odoo import OdooDatabases
 
 pytestmark = pytest.mark.odoo
+HERE = Path(__file__).parent
 WRITES = r"load|write|create|create_invoices|js_assign_outstanding_line|action_\w+|button_\w+"
 """Odoo's methods that change documents."""
 
@@ -134,6 +139,28 @@ async def settled(world: CashWorld, keys: list[str], total: float) -> None:
     assert len(world.trade.read("account.move", [["move_type", "=", "out_invoice"]], "id")) == len(keys)
     assert await world.rig.sent("capture") == len(keys)
     assert world.receivable() == 0.0
+
+
+@pytest.mark.slow
+async def test_a_worker_killed_around_every_effect_books_nothing_twice(world: CashWorld) -> None:
+    keys = [await world.order(world.trade.line(1, "CHAIR", "2", "40.00"), card="approve") for _ in range(3)]
+    for key in keys:
+        await world.ship(key, tracking="1Z-KILL")
+    await world.poll()
+    ends: list[int] = []
+    for n in range(60):
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, str(HERE / "cash_worker.py"), str(1 + n % 2), str(world.trade.pair_id)
+        )
+        ends.append(await asyncio.wait_for(worker.wait(), 120))
+        if ends[-1] == 0:
+            break
+        assert ends[-1] == -signal.SIGKILL
+    assert ends[-1] == 0
+    # confirmed, delivered, invoiced, posted, captured, paid: before and after each; what only looks sends nothing
+    assert len(ends) > 2 * 6
+    await world.work()
+    await settled(world, keys, 80.0)
 
 
 @pytest.mark.slow
