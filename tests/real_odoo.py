@@ -67,7 +67,11 @@ class RealOdoo:
         """Runs Python source in `odoo shell` (it has `env` and must commit); returns what it printed."""
         if not self.dsn:
             pytest.skip("needs server-side code, which a server given by ISTHMUS_TEST_ODOO_URL cannot run")
-        return _rig("shell-exec", self.database, "-", script=script)
+        return _rig("shell-exec", self.database, "-", script=script + _TELL_THE_OTHERS)
+
+
+_TELL_THE_OTHERS = "\nenv.registry.signal_changes()\n"
+"""The server's workers notice fields and caches that a script changed; a request of theirs does this by itself."""
 
 
 class OdooRefused(Exception):
