@@ -105,7 +105,7 @@ def on_real_odoo() -> Outcome:
 CAMPAIGN = ("python", "-m", "tests.acceptance.campaign")
 FULL = (("--records", "2000", "--edits", "5000", "--kills", "50"), ("--webhooks", "off"),
         ("--protocol", "jsonrpc", "--edits", "500"), ("--protocol", "xmlrpc", "--edits", "500"))  # fmt: skip
-BENCHMARKS = (("footprint.py",), ("latency.py",), ("latency_odoo.py",), ("latency_odoo.py", "--polling"),
+BENCHMARKS = (("footprint.py",), ("flows.py",), ("latency.py",), ("latency_odoo.py",), ("latency_odoo.py", "--polling"),
               ("throughput.py", "--direction", "to-odoo"), ("throughput.py", "--direction", "to-bng"))  # fmt: skip
 
 
