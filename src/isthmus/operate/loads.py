@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from isthmus.store import pairs
 from isthmus.sync.load import Loader, Prediction, figures, predict
 from isthmus.sync.pair import PairRuntime
 from isthmus.sync.settle import Context, Tally
+from isthmus.sync.together import together
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ async def start_cursors(runtime: Runtime, pair: PairRuntime) -> None:
             await runtime.db.run(write_cursor, pair.id, side, entity, page.cursor)
 
     names = {(side, e.side(side).entity) for side in sides for e in pair.entities.values()}
-    await asyncio.gather(*(start(side, entity) for side, entity in sorted(names)))
+    await together(*(start(side, entity) for side, entity in sorted(names)))
 
 
 def _chosen(pair: PairRuntime, entities: Sequence[str]) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from isthmus.store.links import Released, tombstones
 from isthmus.sync.gather import EXTERNAL_KEY_PATH, Gatherer, carries_anothers_key, display_name, link_of, read_all
 from isthmus.sync.match import Candidate, Match, is_root, key_value, match
 from isthmus.sync.pair import EntityBinding, SideBinding
+from isthmus.sync.together import together
 from isthmus.sync.work import Item, Link, Seen
 
 Progress = Callable[[str, str, int, int | None], None]
@@ -76,9 +76,7 @@ async def begin(db: Database, clock: Clock, entity: EntityBinding, progress: Pro
     """
     read_at = clock.now()
     readings: dict[Side, dict[str, ReadResult]] = {"left": {}, "right": {}}
-    left, right = await asyncio.gather(
-        *(_everything(entity.side(side), entity, readings[side], progress) for side in _SIDES)
-    )
+    left, right = await together(*(_everything(entity.side(side), entity, readings[side], progress) for side in _SIDES))
     records: dict[Side, dict[str, Record]] = {"left": left, "right": right}
     rows, reserved, released, chosen = await db.run(_stored, entity)
     links = [link_of(entity, row) for row in rows]
