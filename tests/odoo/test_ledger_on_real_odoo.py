@@ -104,7 +104,7 @@ async def test_a_posted_entry_is_at_bng_line_by_line_and_its_reversal_marks_it(
     assert (lines[cost_code]["CostCenter"], lines[cost_code]["Dimensions"]) == ("Berlin", {"Berlin": "100"})
     assert (lines[income_code]["Description"], lines[income_code]["CustomerID"]) == ("Income", None)
     assert sorted(line["LineNumber"] for line in told["Lines"]) == [1, 2, 3]
-    assert not any(str(draft) in str(row["ExternalID"]) for row in found.values())
+    assert not any(f"-gl_entry-{draft}-" in str(row["ExternalID"]) for row in found.values())
 
     [made] = odoo.call("account.move.reversal", "create", context={"active_model": "account.move", "active_ids": [key]},
                        vals_list=[{"date": "2026-05-20", "journal_id": odoo.call(
