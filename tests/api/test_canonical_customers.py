@@ -169,11 +169,12 @@ async def test_a_client_of_the_right_side_reads_and_writes_bng(till: Caller, joi
     [there] = await at_bng(joined, "customer", CompanyName="Acme")
     assert there["CustomerID"] == made["key"]
     await until(lambda: in_odoo(joined, "res.partner", "email", name="Acme"))
-    keys, cursor = [], ""
+    keys: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         _, told, _ = await shop.call("GET", f"/customers?limit=4{cursor}")
         keys += [item["key"] for item in told["items"]]
-        cursor = f"&cursor={told['next']}" if told["next"] else None  # type: ignore[assignment]
+        cursor = f"&cursor={told['next']}" if told["next"] else None
     assert len(keys) == len(set(keys)) == 13
 
 

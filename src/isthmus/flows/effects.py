@@ -97,7 +97,7 @@ class Effect(Node):
 
     def prepare(self, place: Place, item: Item) -> Sending | Result:
         """What would be sent for an item, or what becomes of it without anything being sent."""
-        raise NotImplementedError
+        raise NotImplementedError  # every effect has its own
 
     async def verify(self, place: Place, effects: Sequence[Sending]) -> Sequence[Verdict]:
         """Whether each effect has taken place; reads only."""
@@ -105,7 +105,7 @@ class Effect(Node):
 
     async def send(self, place: Place, effects: Sequence[Sending]) -> Sequence[Answer]:
         """Make them take place; one Answer per effect, in order, no exceptions for an item's own trouble."""
-        raise NotImplementedError
+        raise NotImplementedError  # every effect has its own
 
     async def ceiling(self, place: Place) -> timedelta:
         """The longest time in which a request can still take effect after we gave up waiting for it."""

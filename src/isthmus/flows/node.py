@@ -195,7 +195,7 @@ class Node(Config):
 
     async def work(self, place: Place, items: Sequence[Item]) -> Sequence[Result]:
         """One Result per item, in order. An exception concerns the whole batch; an item's own trouble is a Result."""
-        raise NotImplementedError
+        raise NotImplementedError  # every kind of node has its own
 
 
 class Pure(Node):
@@ -206,7 +206,7 @@ class Pure(Node):
 
     def each(self, place: Place, item: Item) -> Result:
         """The Result for one item; an error raised is this item's own."""
-        raise NotImplementedError
+        raise NotImplementedError  # every kind of node has its own
 
     async def work(self, place: Place, items: Sequence[Item]) -> Sequence[Result]:
         return [guarded(self.each, place, item) for item in items]

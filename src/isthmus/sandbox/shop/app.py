@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from ..parts.serving import serving
 from . import admin, api
 from .service import Shop
 from .settings import Settings
@@ -45,12 +46,5 @@ def create_app(settings: Settings) -> web.Application:
 async def running(settings: Settings) -> AsyncIterator[Running]:
     """Serve a shop on the settings' host and port (0: a free one) for as long as the block runs."""
     app = create_app(settings)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.host, settings.port)
-        await site.start()
-        port = runner.addresses[0][1]
-        yield Running(f"http://{settings.host}:{port}", settings, app[SHOP])
-    finally:
-        await runner.cleanup()
+    async with serving(app, settings.host, settings.port) as url:
+        yield Running(url, settings, app[SHOP])
