@@ -27,8 +27,11 @@ def held_on_create(driver: Driver, count: int) -> None:
 
 
 def held_by_edit(driver: Driver, count: int) -> list[Subject]:
-    """Linked customers whose e-mail turns bad in Odoo: held, BNG keeps the last good one."""
-    pool = driver.untouched("customer")
+    """Linked customers whose e-mail turns bad in Odoo: held, BNG keeps the last good one.
+
+    Without a company above them: Odoo copies a company's new address to its contacts, and what is held is held whole.
+    """
+    pool = [s for s in driver.untouched("customer") if not s.parent]
     for s in pool[:count]:
         driver.touch(s)
         bad = f"{s.mark.lower()} at home"
