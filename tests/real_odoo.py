@@ -19,8 +19,7 @@ RIG = Path(__file__).parent.parent / "tools" / "odoo" / "rig.py"
 _EXIT_UNAVAILABLE = 3
 _GIVEN = "ISTHMUS_TEST_ODOO_"
 
-# the sentence that says why this machine has no Odoo, once known
-_left_out = pytest.StashKey[str]()
+_LEFT_OUT = "left out, no real Odoo on this machine: "
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ OdooDatabases = Callable[[], RealOdoo]
 
 
 @pytest.fixture(scope="session")
-def odoo_server(request: pytest.FixtureRequest) -> RealOdoo:
+def odoo_server() -> RealOdoo:
     """The running server with its default database, which tests leave alone; see `real_odoo`."""
     if os.environ.get(f"{_GIVEN}URL"):
         return _given_server()
@@ -110,8 +109,7 @@ def odoo_server(request: pytest.FixtureRequest) -> RealOdoo:
         unavailable = str(failure)
     if os.environ.get("CI") == "true":
         pytest.fail(f"bringing the real Odoo up: {unavailable}", pytrace=False)
-    request.config.stash[_left_out] = unavailable
-    pytest.skip(f"left out, no real Odoo on this machine: {unavailable}")
+    pytest.skip(f"{_LEFT_OUT}{unavailable}")
 
 
 @pytest.fixture(scope="session")
@@ -144,11 +142,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("odoo")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says in one line that the tests against a real Odoo did not run, and why."""
-    reason = config.stash.get(_left_out, None)
-    if reason:
-        terminalreporter.write_line(f"LEFT OUT: every test against a real Odoo 19, because: {reason}", yellow=True)
+    for report in terminalreporter.stats.get("skipped", []):
+        _, found, reason = str(report.longrepr).partition(_LEFT_OUT)
+        if found:
+            terminalreporter.write_line(f"LEFT OUT: every test against a real Odoo 19, because: {reason}", yellow=True)
+            return
 
 
 def _factory(server: RealOdoo) -> Iterator[OdooDatabases]:

@@ -55,12 +55,24 @@ def lint() -> Outcome:
     return Outcome(all(done))
 
 
-def pytest(*arguments: str) -> Outcome:
+SIDE_BY_SIDE = ("-n", str(min(4, max(2, os.cpu_count() or 2))), "--dist", "loadfile")
+"""Two processes at least: a test mostly waits for a server. A module stays in one, for what its tests share."""
+
+
+def pytest(*arguments: str, beside: tuple[str, ...] = SIDE_BY_SIDE) -> Outcome:
     """One pytest run; it passes only if at least one test did."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         done = subprocess.run(
-            [str(BIN / "pytest"), "-q", "--durations=5", "--durations-min=5", f"--junitxml={report}", *arguments],
+            [
+                str(BIN / "pytest"),
+                "-q",
+                "--durations=5",
+                "--durations-min=5",
+                f"--junitxml={report}",
+                *beside,
+                *arguments,
+            ],
             cwd=ROOT,
             check=False,
         )
@@ -131,7 +143,7 @@ STAGES = [
           lambda: pytest("-m", "not odoo", *folders(but=OWN_STAGE))),
     Stage("odoo", "the same against a real Odoo 19", on_real_odoo),
     Stage("acceptance", "agreement under edits, faults and kills, short form",
-          lambda: pytest(*existing("tests/acceptance"))),
+          lambda: pytest(*existing("tests/acceptance"), beside=())),
     Stage("acceptance-full", "2,000 records, 5,000 edits, 50 kills, faults before both systems", acceptance_in_full,
           usual=False),
     Stage("bench", "throughput, latency and footprint", benchmarks, usual=False),

@@ -47,8 +47,9 @@ async def test_a_cent_is_taken_up_by_a_line_where_the_pair_says_so(
         await trade.order_in_bng(trade.line(1, "CHAIR", "2", "40", TaxCode="7%", TaxAmount="5.61"))
         far = await trade.order_in_bng(trade.line(1, "CHAIR", "2", "40", TaxCode="7%", TaxAmount="5.70"))
         await trade.settle()
-        close, _ = trade.orders_in_odoo()
-        assert close["amount_total"] == 85.61
+        totals_found = {order["amount_total"]: order for order in trade.orders_in_odoo()}
+        assert sorted(totals_found) == [85.6, 85.61]
+        close = totals_found[85.61]
         rows = trade.lines_in_odoo(close["id"])
         assert [(r["product_id"][0], r["price_subtotal"]) for r in rows] == [
             (trade.variants["CHAIR"], 80.0), (trade.variants["ROUND"], 0.01),

@@ -211,7 +211,8 @@ def apply(isthmus: Isthmus, folder: Path, pair: str = PAIR) -> tuple[int, str]:
     return isthmus("pair", "apply", str(folder / "pair"))
 
 
-def test_missing_rights_and_a_missing_app(isthmus: Isthmus, real_odoo: RealOdoo, tmp_path: Path) -> None:
+def test_missing_rights_and_a_missing_app(isthmus: Isthmus, odoo_db: OdooDatabases, tmp_path: Path) -> None:
+    real_odoo = odoo_db()  # whose rights no other test has widened
     isthmus.connect(real_odoo)
     isthmus.connect(real_odoo, "other")
     assert apply(isthmus, tmp_path)[0] == 0
