@@ -112,6 +112,26 @@ flow_signal = Table(
     comment="What waiting items are woken by; kept for a while, for those that begin to wait only later.",
 )
 
+flow_file = Table(
+    "flow_file",
+    metadata,
+    id_column(),
+    Column("flow_id", BigInteger, ForeignKey("flow.id", ondelete="CASCADE"), nullable=False),
+    Column("node", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("modified", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="new"),
+    Column("digest", Text, nullable=True),
+    Column("moves_to", Text, nullable=True),
+    Column("reason", Text, nullable=True),
+    at("seen_at"),
+    at("ended_at", nullable=True),
+    UniqueConstraint("flow_id", "node", "path", "size", "modified"),
+    Index("ix_flow_file_digest", "flow_id", "node", "digest", postgresql_where=text("digest is not null")),
+    comment="A file that a trigger has seen: new, moving, taken, known already by its content, refused, lost.",
+)
+
 run = Table(
     "run",
     metadata,
