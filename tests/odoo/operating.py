@@ -240,6 +240,25 @@ def _half_shipped(floor: Floor) -> int:
     return order
 
 
+def _lowered(floor: Floor) -> int:
+    order = floor.order(5, 5)
+    # Odoo lowers the open delivery itself, unless something else of it differs as well, like the day
+    floor.call("sale.order", "write", order, vals={"date_order": "2026-03-02 10:15:00"})
+    floor.call("sale.order.line", "write", int(floor.lines(order)[0]), vals={"product_uom_qty": 2})
+    return order
+
+
+def _drafted(floor: Floor) -> dict[str, Any]:
+    values = {
+        "payment_type": "inbound",
+        "partner_type": "customer",
+        "partner_id": floor.customer,
+        "amount": 99.0,
+        "invoice_ids": [[6, 0, [floor.invoice()]]],
+    }
+    return {"payment": floor.made("account.payment", values)[0], "expected_amount": "99.00"}
+
+
 def _half_received(floor: Floor) -> int:
     order = floor.purchase()
     [picking] = floor.row("purchase.order", order, "picking_ids")["picking_ids"]
@@ -294,6 +313,7 @@ def _lacking(floor: Floor) -> dict[str, Any]:
 
 CASES: dict[str, Case] = {
     "confirm_sales_order": _order(Floor.quotation),
+    "amend_sales_order": _order(_lowered),
     "reserve_sales_order": _lacking,
     "validate_delivery": _part_shipped,
     "return_delivery": _order(Floor.shipped),
@@ -304,6 +324,7 @@ CASES: dict[str, Case] = {
     "credit_invoice": _credited_in_part,
     "void_invoice": lambda floor: {"invoice": floor.invoice()},
     "register_payment": _paid,
+    "post_payment": _drafted,
     "refund_payment": lambda floor: {"credit_note": floor.invoice("out_refund"), "amount": "33.00"},
     "reverse_payment": _taken_back,
     "reconcile": lambda floor: {"invoice": floor.invoice(), "payment": floor.payment(40.0)},
@@ -316,6 +337,9 @@ CASES: dict[str, Case] = {
     "apply_inventory": _counted,
 }
 """For each operation: documents on which it can be done, once."""
+
+READS: dict[str, Case] = {"check_credit": _order(Floor.quotation)}
+"""Operations that only read."""
 
 
 async def done(side: OdooConnector, operation: str, given: Mapping[str, Any], key: str = "") -> dict[str, Any]:

@@ -8,13 +8,15 @@ from typing import Any
 
 from isthmus.connectors.odoo.external import ExternalIds
 from isthmus.connectors.odoo.fields import Fields
+from isthmus.connectors.odoo.operations.amending import AmendSalesOrder
 from isthmus.connectors.odoo.operations.bills import BillPurchaseOrder
+from isthmus.connectors.odoo.operations.credit_limits import CheckCredit
 from isthmus.connectors.odoo.operations.credits import CreditInvoice
 from isthmus.connectors.odoo.operations.desk import Desk
 from isthmus.connectors.odoo.operations.inventory import ApplyInventory
 from isthmus.connectors.odoo.operations.invoices import InvoiceSalesOrder, PostInvoice, VoidInvoice
 from isthmus.connectors.odoo.operations.method import Method
-from isthmus.connectors.odoo.operations.payments import RefundPayment, RegisterPayment
+from isthmus.connectors.odoo.operations.payments import PostPayment, RefundPayment, RegisterPayment
 from isthmus.connectors.odoo.operations.purchases import CancelPurchaseOrder, ClosePurchaseOrder, ConfirmPurchaseOrder
 from isthmus.connectors.odoo.operations.reconciling import Reconcile
 from isthmus.connectors.odoo.operations.reserving import ReserveSalesOrder
@@ -28,7 +30,9 @@ from isthmus.connectors.odoo.wire import Wire
 from isthmus.sdk import Act, Finding, IsthmusError, Misconfigured, Operation, Performed, Verdict
 
 METHODS: tuple[type[Method[Any]], ...] = (
+    CheckCredit,
     ConfirmSalesOrder,
+    AmendSalesOrder,
     ReserveSalesOrder,
     ValidateDelivery,
     ReturnDelivery,
@@ -39,6 +43,7 @@ METHODS: tuple[type[Method[Any]], ...] = (
     CreditInvoice,
     VoidInvoice,
     RegisterPayment,
+    PostPayment,
     RefundPayment,
     ReversePayment,
     Reconcile,

@@ -288,3 +288,128 @@ class RefundPayment(Payments):
         batch=20,
         needs=(BILLING,),
     )
+
+
+class Draft(Form):
+    """A payment that was made and not posted."""
+
+    payment: Key = Field(description="The key of the payment.")
+    expected_amount: Amount | None = Field(
+        default=None, description="The amount that it must have; it is not posted when it differs."
+    )
+
+
+class Posted(Form):
+    """The payment, and what is open of the documents that it is for."""
+
+    payment: Document = Field(description="The payment.")
+    amount: Decimal = Field(description="How much was paid, in the payment's currency.")
+    entry: str = Field(description="The key of its journal entry.")
+    unused: Decimal = Field(description="What of the payment is not used up.")
+    invoices: tuple[str, ...] = Field(description="Keys of the invoices or bills that it is for.")
+    residual: Decimal = Field(description="What is still open of them.")
+
+
+class PostPayment(Method[Any]):
+    """Draft → posted, with its entry, reconciled with the invoices that it names as far as it goes."""
+
+    GERUND = "posting"
+    ABOUT: ClassVar[Operation] = Operation(
+        name="post_payment",
+        label="Post a payment",
+        summary="Posts a payment that is there already, and reconciles it with the invoices that it names.",
+        input=Draft,
+        result=Posted,
+        lease={"payment": PAYMENT},
+        money=True,
+        batch=20,
+        needs=(BILLING,),
+    )
+
+    def name(self, form: Any) -> str:
+        return f"payment {form.payment}"
+
+    async def look(self, works: Sequence[Work[Any]]) -> None:
+        payments = await self.desk.rows(
+            PAYMENT,
+            [int(work.form.payment) for work in works],
+            ["name", "state", "amount", "move_id", "invoice_ids"],
+            doing=f"reading {len(works)} payments",
+        )
+        found = await self.desk.search(
+            LINE,
+            [
+                ["move_id", "in", [row["move_id"] for row in payments.values() if row["move_id"]]],
+                ["account_type", "in", ["asset_receivable", "liability_payable"]],
+            ],
+            ["move_id", "amount_residual_currency", "reconciled"],
+            doing=f"reading the entries of {len(works)} payments",
+        )
+        lines = {row["move_id"]: row for row in found}
+        named = [one for row in payments.values() for one in row["invoice_ids"]]
+        invoices = await self.desk.rows(INVOICE, named, INVOICE_FIELDS, doing="reading the invoices of payments")
+        for work in works:
+            payment = payments.get(int(work.form.payment))
+            work.facts["payment"] = payment
+            if payment is None:
+                work.block(
+                    "there is no such payment in this company, or the login may not see it",
+                    "Check the key; it is the id that Odoo shows in the address of the payment.",
+                    missing=True,
+                )
+                continue
+            work.called = f"payment {payment['name'] or payment['id']}"
+            mine = [invoices[one] for one in sorted(payment["invoice_ids"]) if one in invoices]
+            work.facts["line"] = lines.get(payment["move_id"])
+            work.facts["open"] = [row for row in mine if number(row["amount_residual"]) != 0]
+            self._judge(work, payment, mine)
+
+    def _judge(self, work: Work[Any], payment: Row, invoices: Sequence[Row]) -> None:
+        wanted, line = work.form.expected_amount, work.facts["line"]
+        waiting = [invoice_called(row) for row in invoices if row["state"] != "posted"]
+        if payment["state"] in ("canceled", "rejected"):
+            work.block(f"it was {payment['state']} in Odoo", "If the money did move, make a payment of its own for it.")
+        elif wanted is not None and number(wanted) != number(payment["amount"]):
+            work.block(
+                f"its amount is {number(payment['amount'])}, not {number(wanted)}",
+                "Compare it with the payment in the other system.",
+                kind=Conflicted,
+                expected=str(number(wanted)),
+                found=str(number(payment["amount"])),
+            )
+        elif waiting:
+            work.block(
+                f"it is for {', '.join(waiting)}, which is not posted", "Post it first (post_invoice), then try again."
+            )
+        elif payment["state"] in LIVE and (not payment["move_id"] or line is None):
+            no_entry(work)
+        elif payment["state"] in LIVE and (line["reconciled"] or not work.facts["open"]):
+            work.result = {
+                "payment": document(payment),
+                "amount": payment["amount"],
+                "entry": str(payment["move_id"]),
+                "unused": abs(number(line["amount_residual_currency"])),
+                "invoices": [str(row["id"]) for row in invoices],
+                "residual": sum((number(row["amount_residual"]) for row in invoices), Decimal(0)),
+            }
+
+    async def act(self, works: Sequence[Work[Any]]) -> None:
+        async def post(todo: list[Work[Any]]) -> None:
+            ids = [work.facts["payment"]["id"] for work in todo]
+            await self.desk.call(PAYMENT, "action_post", ids, doing=f"posting {len(ids)} payments")
+
+        drafts = [work for work in works if work.open and work.facts["payment"]["state"] == "draft"]
+        await self.desk.each(drafts, post)
+        still = [work for work in works if work.open]
+        if drafts and still:
+            await self.look(still)
+        for work in works:
+            for invoice in work.facts["open"] if work.open else ():
+
+                async def reconcile(todo: list[Work[Any]], number: int = invoice["id"]) -> None:
+                    [one] = todo
+                    line = one.facts["line"]["id"]
+                    await self.desk.call(INVOICE, "js_assign_outstanding_line", [number], line_id=line, doing=one.doing)
+
+                if work.facts["line"] is not None and not work.facts["line"]["reconciled"]:
+                    await self.desk.each([work], reconcile)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,9 @@ class Reserve(Form):
     """A sales order whose goods are to be reserved."""
 
     order: Key = Field(description="The key of the sales order.")
+    lacking: Literal["tell", "refuse"] = Field(
+        default="tell", description="What to do when some of it is not there: tell it, or refuse after setting aside."
+    )
 
 
 class ReservedLine(Form):
@@ -98,8 +101,14 @@ class ReserveSalesOrder(SalesOrders):
             work.facts["pickings"] = sorted({move["picking_id"] for move in mine})
             if complete:
                 work.result = result
-            else:
+            elif work.form.lacking == "tell":
                 work.reached = result
+            else:
+                work.facts["lacking"] = ", ".join(
+                    f"{line['open'] - line['reserved']} of product {line['product']}"
+                    for line in result["lines"]
+                    if line["reserved"] < line["open"]
+                )
 
     async def act(self, works: Sequence[Work[Any]]) -> None:
         async def call(todo: list[Work[Any]]) -> None:
@@ -107,3 +116,9 @@ class ReserveSalesOrder(SalesOrders):
             await self.desk.call("stock.picking", "action_assign", ids, doing=f"reserving for {len(todo)} sales orders")
 
         await self.desk.each(works, call)
+        for work in works:
+            if work.open and work.form.lacking == "refuse":
+                work.block(
+                    f"not everything of it is in stock: {work.facts['lacking']} was lacking",
+                    "What is there is set aside. Try again when the goods are in stock.",
+                )

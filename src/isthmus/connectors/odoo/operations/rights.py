@@ -15,7 +15,9 @@ _BILL = (("account.move", "create"), ("account.move", "write"))
 _PAY = (("account.payment", "create"), ("account.move", "write"))
 
 RIGHTS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "check_credit": (("sale.order", "read"), ("res.partner", "read")),
     "confirm_sales_order": _SALE,
+    "amend_sales_order": _STOCK,
     "reserve_sales_order": _STOCK,
     "validate_delivery": _STOCK,
     "return_delivery": (*_STOCK, ("stock.picking", "create")),
@@ -26,6 +28,7 @@ RIGHTS: Mapping[str, Sequence[tuple[str, str]]] = {
     "credit_invoice": _BILL,
     "void_invoice": _BILL,
     "register_payment": _PAY,
+    "post_payment": (("account.payment", "write"), ("account.move", "write")),
     "refund_payment": _PAY,
     "reverse_payment": _PAY,
     "reconcile": (("account.move", "write"), ("account.partial.reconcile", "create")),
