@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from . import methods
+from .accounting import absent
 from .environment import Env
 from .errors import BadRequest, NotFound, Unauthorized, UnprocessableEntity, error_body
 from .records import Records
@@ -113,7 +114,7 @@ def _user(sandbox: Sandbox, request: web.Request) -> int:
 
 def _run(env: Env, model: str, name: str, ids: Any, arguments: dict[str, Any]) -> Any:
     if model not in env.schema:
-        raise NotFound(f"the model {model!r} does not exist")
+        raise NotFound(absent(model))
     try:
         method, model_level = methods.find(env, model, name)
     except AttributeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import actions, partner, platform, product, sale, variants
+from . import accounting, actions, partner, platform, product, purchase, sale, stock, variants
 from .environment import Behaviour
 from .schema import load_schema
 
@@ -39,6 +39,15 @@ _OWN: Mapping[str, Behaviour] = {
     "ir.actions.server": platform.ServerAction(),
     "sale.order": sale.Order(),
     "sale.order.line": sale.OrderLine(),
+    "purchase.order": purchase.Order(),
+    "purchase.order.line": purchase.OrderLine(),
+    "stock.warehouse": stock.Warehouse(),
+    "stock.location": stock.Place(),
+    "stock.picking.type": stock.Kind(),
+    "stock.picking": stock.Picking(),
+    "stock.move": stock.Move(),
+    "stock.quant": stock.Quant(),
+    "account.move": accounting.Entries(),
 }
 
 

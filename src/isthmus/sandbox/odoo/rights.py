@@ -23,6 +23,12 @@ _COMPANY_RULED = frozenset(
         "account.fiscal.position",
         "sale.order",
         "sale.order.line",
+        "purchase.order",
+        "purchase.order.line",
+        "stock.picking",
+        "stock.move",
+        "stock.quant",
+        "account.move",
     }
 )
 

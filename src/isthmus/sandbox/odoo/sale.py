@@ -1,11 +1,11 @@
-"""A thin sales order: numbered, totalled, confirmed and cancelled; no stock and no accounting behind it."""
+"""A thin sales order: numbered, totalled, confirmed with a delivery to come, cancelled; no invoices behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from . import crud, raw
+from . import crud, raw, stock
 from .database import Row
 from .environment import Behaviour, Env, Values
 from .errors import UserError
@@ -31,6 +31,31 @@ def _tax(env: Env, line: Row) -> float:
     return round_half_up(_subtotal(env, line) * percent / 100, 2)
 
 
+def _deliveries(env: Env, row: Row) -> list[Row]:
+    return stock.transfers(env, "sale_id", row["id"])
+
+
+def _delivered(env: Env, line: Row) -> float:
+    if stock.goods(env, line.get("product_id")):
+        return stock.moved(env, "sale_line_id", line["id"])
+    return float(line.get("qty_delivered") or 0.0)
+
+
+def _demand(line: Row, quantity: float) -> stock.Demand:
+    return stock.Demand(
+        line=line["id"],
+        product=line["product_id"],
+        quantity=quantity,
+        unit=line["product_uom_id"],
+        sequence=line.get("sequence") or 10,
+    )
+
+
+def _launch(env: Env, order: Row, lines: Sequence[tuple[Row, float]]) -> None:
+    wanted = [_demand(line, n) for line, n in lines if line.get("product_id") and stock.goods(env, line["product_id"])]
+    stock.launch(env, "outgoing", order, "sale_id", order.get("partner_shipping_id") or order["partner_id"], wanted)
+
+
 def _of_order(name: str) -> Any:
     return lambda env, row: (env.row(ORDER, row.get("order_id")) or {}).get(name)
 
@@ -48,6 +73,8 @@ class Order(Behaviour):
             "date_order": env.now[:19],
             "user_id": env.uid,
             "locked": False,
+            "warehouse_id": stock.WAREHOUSE,
+            "picking_policy": "direct",
             "currency_rate": 1.0,
         }
 
@@ -82,6 +109,8 @@ class Order(Behaviour):
         "invoice_status": lambda env, row: (
             "to invoice" if row.get("state") == "sale" and _lines(env, row["id"]) else "no"
         ),
+        "delivery_count": lambda env, row: len(_deliveries(env, row)),
+        "delivery_status": lambda env, row: stock.status_of(env, _deliveries(env, row)),
         "country_code": lambda env, row: "US",
         "type_name": lambda env, row: "Sales Order" if row.get("state") == "sale" else "Quotation",
     }
@@ -108,7 +137,30 @@ class OrderLine(Behaviour):
             if _of_order("state")(env, env.row(LINE, i) or {}) == "sale":
                 raise UserError("Once a sales order is confirmed, you can't remove one of its lines.")
 
+    def after_create(self, env: Env, ids: Sequence[int], given: Sequence[Values]) -> None:
+        """Goods that a confirmed order is given more of are to be delivered as well."""
+        for i in ids:
+            line = env.row(LINE, i) or {}
+            order = env.row(ORDER, line.get("order_id")) or {}
+            if order.get("state") == "sale":
+                _launch(env, order, [(line, line.get("product_uom_qty") or 0.0)])
+
+    def after_write(self, env: Env, ids: Sequence[int], values: Values, before: Sequence[Row]) -> None:
+        """More goods of a confirmed order are to be delivered; fewer than before are not taken back here."""
+        for old in before if "product_uom_qty" in values else ():
+            line = env.row(LINE, old["id"]) or {}
+            order = env.row(ORDER, line.get("order_id")) or {}
+            more = (line.get("product_uom_qty") or 0.0) - (old.get("product_uom_qty") or 0.0)
+            if order.get("state") == "sale" and more > 0:
+                _launch(env, order, [(line, more)])
+
     computed = {
+        "qty_delivered": _delivered,
+        "qty_delivered_method": lambda env, line: (
+            "stock_move" if stock.goods(env, line.get("product_id")) else "manual"
+        ),
+        "qty_to_deliver": lambda env, line: (line.get("product_uom_qty") or 0.0) - _delivered(env, line),
+        "warehouse_id": _of_order("warehouse_id"),
         "price_subtotal": _subtotal,
         "price_tax": _tax,
         "price_total": lambda env, line: round_half_up(_subtotal(env, line) + _tax(env, line), 2),
@@ -136,11 +188,21 @@ def action_confirm(records: Records) -> bool:
         row = records.env.row(ORDER, i) or {}
         if row.get("state") not in ("draft", "sent"):
             raise UserError(f"Some orders are not in a state requiring confirmation: {row.get('name')}")
-    return crud.write(records.env, ORDER, records.ids, {"state": "sale"})
+    crud.write(records.env, ORDER, records.ids, {"state": "sale"})
+    for i in records.ids:
+        lines = _lines(records.env, i)
+        _launch(
+            records.env, records.env.row(ORDER, i) or {}, [(line, line.get("product_uom_qty") or 0.0) for line in lines]
+        )
+    return True
 
 
 def action_cancel(records: Records) -> bool:
-    """Cancel orders."""
+    """Cancel orders with their open deliveries."""
+    for i in records.ids:
+        for delivery in stock.transfers(records.env, "sale_id", i):
+            if delivery["state"] not in stock.ENDED:
+                stock.give_up(records.env.sudo(), delivery["id"])
     return crud.write(records.env, ORDER, records.ids, {"state": "cancel"})
 
 

@@ -24,6 +24,9 @@ INDEXED: Mapping[str, tuple[str, ...]] = {
     "res.users.apikeys": ("_digest",),
     "res.users": ("login",),
     "res.country": ("code",),
+    "sale.order": ("origin",),
+    "stock.picking": ("_purchase", "picking_type_id"),
+    "stock.quant": ("product_id",),
 }
 """Columns looked up by value, besides every many2one that a one2many mirrors (those are indexed by themselves)."""
 
@@ -42,6 +45,8 @@ CASCADE = frozenset(
         ("res.partner.category", "parent_id"),
         ("res.users.apikeys", "user_id"),
         ("sale.order.line", "order_id"),
+        ("purchase.order.line", "order_id"),
+        ("stock.move", "picking_id"),
         ("ir.actions.server", "base_automation_id"),
     }
 )
