@@ -14,6 +14,8 @@ import pytest
 from flow_world import FlowInstallation
 from sqlalchemy import text
 
+from isthmus.flows import lane
+from isthmus.flows.nodes import waiting
 from isthmus.flows.nodes.triggers import Schedule
 from isthmus.operate import flowruntime
 from isthmus.operate import flows as verbs
@@ -207,3 +209,95 @@ async def test_a_flow_has_the_lane_of_a_pair_bring_a_record_into_agreement(house
     assert done["record"]["outcome"] == "applied"
     assert world.names("right") == ["Ada"]
     assert done["record"]["right"] in world.right.rows["account"]
+
+
+async def test_the_lane_wakes_what_waits_for_it_and_nothing_asks_meanwhile(
+    house: FlowInstallation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "LONGEST_LOOK", 0.0)
+    monkeypatch.setattr(waiting, "FIRST_LOOK", 3600.0)
+    world = World(house.db)
+    paired(house, world)
+    keys = [world.put_left(name=f"N{n}", vat=f"AT{n}") for n in range(3)]
+    flow = await house.publish(SYNCS, main="main")
+    for n, key in enumerate(keys):
+        await house.trigger("syncs", {"customer": key}, key=f"K{n}")
+    await house.drain()
+    assert house.rows("select distinct state, due_at > now() + interval '50 minutes' as later from run_item") == [
+        ("waiting", True)
+    ]
+    tally = await world.drain()
+    assert tally.flows == {flow}
+    assert house.one("select count(*) from run_item where state = 'ready' and due_at <= now()") == 3
+    await house.drain()
+    assert [done["record"]["outcome"] for done in house.ended("end")] == ["applied"] * 3
+    looks = house.rows("select item_id, count(*) as n from run_step where node = 'sync' group by 1")
+    assert [row.n for row in looks] == [2, 2, 2]
+
+
+async def test_a_change_that_is_settled_before_its_item_waits_is_not_missed(
+    house: FlowInstallation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "LONGEST_LOOK", 0.0)
+    monkeypatch.setattr(waiting, "FIRST_LOOK", 3600.0)
+    world = World(house.db)
+    paired(house, world)
+    key = world.put_left(name="Ada", vat="AT1")
+    await house.publish(SYNCS, main="main")
+    write = lane.write
+
+    def late(conn: Any, flow: Any, segment: Any, fence: Any) -> Any:
+        # The lane of the pair is quicker: it has settled the Change before the item is written down.
+        if house.one("select count(*) from change where state <> 'closed'"):
+            asyncio.run(world.drain())
+        return write(conn, flow, segment, fence)
+
+    monkeypatch.setattr(lane, "write", late)
+    await house.trigger("syncs", {"customer": key})
+    await house.drain()
+    assert [done["record"]["outcome"] for done in house.ended("end")] == ["applied"]
+
+
+async def test_a_record_without_a_counterpart_is_left_alone_where_only_linked_ones_are_meant(
+    house: FlowInstallation,
+) -> None:
+    world = World(house.db)
+    paired(house, world)
+    known = world.put_left(name="Ada", vat="AT1")
+    await world.notice()
+    await world.drain()
+    new = world.put_left(name="Bob", vat="AT2")
+    told = SYNCS.replace("to: end}", "only_linked: true, to: {out: end, unlinked: none}}")
+    await house.publish(told + '  none: {type: filter, when: "true"}\n', main="main")
+    for n, key in enumerate((known, new)):
+        await house.trigger("syncs", {"customer": key}, key=f"K{n}")
+    work = asyncio.create_task(house.drain())
+    await until(lambda: house.one("select count(*) from change where state <> 'closed'"))
+    await world.drain()
+    await work
+    assert [done["customer"] for done in house.ended("end")] == [known]
+    assert [done["customer"] for done in house.ended("none")] == [new]
+    assert world.names("right") == ["Ada"]
+
+
+async def test_new_records_that_have_to_be_asked_for_take_part_when_a_flow_asks(house: FlowInstallation) -> None:
+    world = World(house.db)
+    left = dataclasses.replace(world.entity.left, adopt="asked")
+    world.entity = dataclasses.replace(world.entity, left=left)
+    world.pair = dataclasses.replace(world.pair, entities={"customer": world.entity})
+    paired(house, world)
+    key = world.put_left(name="Ada", vat="AT1")
+    await world.notice()
+    await world.drain()
+    assert world.names("right") == []
+    await house.publish(SYNCS, main="main")
+    await house.trigger("syncs", {"customer": key})
+    work = asyncio.create_task(house.drain())
+    await until(lambda: house.one("select count(*) from change"))
+    await world.drain()
+    await work
+    assert world.names("right") == ["Ada"]
+    world.put_left(key, name="Ada B")
+    await world.notice()
+    await world.drain()
+    assert world.names("right") == ["Ada B"]

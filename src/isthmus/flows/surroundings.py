@@ -83,6 +83,10 @@ class Surroundings(Protocol):
         """Ask the lane of an Entity to look at Records now; returns the Change that answers for each."""
         ...
 
+    async def linked(self, pair: PairRuntime, entity: str, side: str, keys: Sequence[str]) -> set[str]:
+        """Which of these Records have a counterpart that the pair knows."""
+        ...
+
     async def looked_at(
         self, pair: PairRuntime, entity: str, side: str, changes: Sequence[int]
     ) -> Mapping[int, Mapping[str, Any]]:

@@ -13,7 +13,7 @@ from isthmus.flows.advance import Segment, Step
 from isthmus.flows.compiled import CompiledFlow
 from isthmus.flows.item import ACTIVE, JOIN, Item
 from isthmus.model.card import mask_all
-from isthmus.store import flows, letters, runs
+from isthmus.store import changes, flows, letters, runs
 from isthmus.store.rows import as_json, as_kept_json
 
 
@@ -35,7 +35,9 @@ def write(conn: Connection, flow: CompiledFlow, segment: Segment, fence: Callabl
     out = Written()
     runs.end_intents(conn, [{name: getattr(e, name) for name in e.__slots__} for e in segment.ends])
     changed = {id(step.item) for step in segment.steps if step.output is not None}
-    runs.lock_signals(conn, [i.wakes for i in (*segment.items.values(), *segment.made) if i.wakes and ":" in i.wakes])
+    awaited = [i.wakes for i in (*segment.items.values(), *segment.made) if i.wakes and ":" in i.wakes]
+    runs.lock_signals(conn, [name for name in awaited if not name.startswith(runs.CHANGE)])
+    settled = _settled(conn, [name for name in awaited if name.startswith(runs.CHANGE)])
     moved = runs.move(conn, [_moved(item, id(item) in changed) for item in segment.items.values()])
     lost = {id(item) for item in segment.items.values() if item.id not in moved}
     made = [item for item in segment.made if not _of_lost(item, lost)]
@@ -50,6 +52,7 @@ def write(conn: Connection, flow: CompiledFlow, segment: Segment, fence: Callabl
         _close_questions(conn, moved)
     out.wake |= _call(conn, segment, standing)
     _listen(conn, [item for item in (*segment.items.values(), *made) if id(item) in standing])
+    runs.wake_settled(conn, settled)
     touched = sorted({item.run.id for item in segment.items.values()})
     family = sorted({i.run.id for i in segment.items.values() if i.has_parent or i.state == "split"})
     if flow.has_joins and family:
@@ -223,6 +226,12 @@ def _listen(conn: Connection, items: list[Item]) -> None:
     waiting = [i for i in items if i.state == "waiting" and i.wakes is not None and ":" in i.wakes]
     if waiting:
         runs.wake_by_past_signals(conn, [i.id for i in waiting])
+
+
+def _settled(conn: Connection, awaited: list[str]) -> list[int]:
+    """Of the Changes that items begin to wait for, those that are settled; the others cannot be before they wait."""
+    numbers = [int(name.removeprefix(runs.CHANGE)) for name in awaited]
+    return sorted(set(numbers) - changes.still_open(conn, numbers))
 
 
 def _close_letters(conn: Connection, flow: CompiledFlow, ended: list[Any]) -> None:

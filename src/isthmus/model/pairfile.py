@@ -43,7 +43,10 @@ class SideFile(_Part):
 
     mapping: str = Field(description="A Mapping by name: one of the pair's own files or one that ships.")
     scope: object | None = Field(None, description="Filter in the system's own language; replaces the Mapping's scope.")
-    adopt: Literal["scope", "linked"] = Field("scope", description="Whether unlinked records take part.")
+    adopt: Literal["scope", "asked", "linked"] = Field(
+        "scope",
+        description="Which unlinked records take part: all in scope, those that a flow or a record needs, or none.",
+    )
     create_when: str | None = Field(
         None, description="CEL over the canonical fields: records are created on this side only where it holds."
     )

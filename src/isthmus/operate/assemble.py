@@ -331,7 +331,7 @@ def _siblings(pair: PairRuntime, binding: EntityBinding) -> dict[Side, list[str]
 def _crowded(pair: PairRuntime, binding: EntityBinding) -> bool:
     sides: tuple[Side, Side] = ("left", "right")
     return any(
-        sum(e.side(side).adopt == "scope" for e in pair.fan_out(side, binding.side(side).entity)) > 1 for side in sides
+        sum(e.side(side).adopt != "linked" for e in pair.fan_out(side, binding.side(side).entity)) > 1 for side in sides
     )
 
 

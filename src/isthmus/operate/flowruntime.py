@@ -165,16 +165,23 @@ class FlowWorld:
         return [intent_of(found[one.item.id]) for one in intents]
 
     async def look_again(self, pair: PairRuntime, entity: str, side: str, keys: Sequence[str]) -> Sequence[int]:
-        if entity not in pair.entities:
-            raise Misconfigured(
-                f"syncing {entity} for the flow {self._name}: pair {pair.name} has no such Entity",
-                hint=f"It has: {', '.join(pair.entities)}.",
-            )
+        self._knows(pair, entity)
         if not keys:
             return []
         found = await self.db.run(_look_again, self._runtime, pair.id, entity, side, keys)
         self._runtime.nudge(pair.id, entity)
         return found
+
+    def _knows(self, pair: PairRuntime, entity: str) -> None:
+        if entity not in pair.entities:
+            raise Misconfigured(
+                f"syncing {entity} for the flow {self._name}: pair {pair.name} has no such Entity",
+                hint=f"It has: {', '.join(pair.entities)}.",
+            )
+
+    async def linked(self, pair: PairRuntime, entity: str, side: str, keys: Sequence[str]) -> set[str]:
+        self._knows(pair, entity)
+        return await self.db.run(links.linked_keys, pair.id, [entity], side, list(keys))
 
     async def looked_at(
         self, pair: PairRuntime, entity: str, side: str, numbers: Sequence[int]

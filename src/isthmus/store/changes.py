@@ -149,6 +149,19 @@ def close(conn: Connection, closes: Sequence[Close], *, epoch: int | None = None
     return {int(row.id): str(row.state) for row in conn.execute(_CLOSE, given)}
 
 
+_STAND = text(
+    """
+    select id from change where id = any(cast(:ids as bigint[])) and state <> 'closed'
+    order by pair_id, entity, side, key for share
+    """
+)
+
+
+def still_open(conn: Connection, ids: Sequence[int]) -> set[int]:
+    """Which of these Changes are open, and stay so until the caller's transaction ends. Locked as `accept` does."""
+    return {int(row.id) for row in conn.execute(_STAND, {"ids": list(ids)})} if ids else set()
+
+
 _NEXT = text(
     """
     select extract(epoch from (min(not_before) - now())) as seconds from change

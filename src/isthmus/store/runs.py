@@ -287,6 +287,24 @@ def signal(conn: Connection, wakes: str, data: Mapping[str, Any]) -> Woken:
     return Woken(items=len(rows), flows=tuple(sorted({int(r.flow_id) for r in rows})))
 
 
+CHANGE = "change:"
+
+
+def settled_signal(change_id: int) -> str:
+    """What wakes an item that waits for a lane to have settled a Change."""
+    return f"{CHANGE}{change_id}"
+
+
+def wake_settled(conn: Connection, change_ids: Sequence[int]) -> tuple[int, ...]:
+    """Wake the items that wait for these Changes, which are closed; returns the flows concerned."""
+    if not change_ids:
+        return ()
+    sql = """update run_item set state = 'ready', rev = rev + 1, due_at = now(), wakes = null
+             where state = 'waiting' and wakes = any(cast(:wakes as text[])) returning flow_id"""
+    rows = conn.execute(text(sql), {"wakes": [settled_signal(number) for number in change_ids]})
+    return tuple(sorted({int(row.flow_id) for row in rows}))
+
+
 _ONE_BY_ONE = text("select pg_advisory_xact_lock(hashtextextended(:key, 0))")
 
 

@@ -13,7 +13,7 @@ from isthmus.errors import Conflicted, DependencyMissing, IsthmusError
 from isthmus.model.canonical import Value, encode
 from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import Failed, Gone, Outcome, Stale, Unsure, Written
-from isthmus.store import auditlog, changes, flows, intents, letters, links
+from isthmus.store import auditlog, changes, flows, intents, letters, links, runs
 from isthmus.store.intents import Intent
 from isthmus.sync import waking
 from isthmus.sync.pair import EntityBinding
@@ -99,14 +99,15 @@ def confirm(
     letters.close_letters(conn, entity.pair_id, books.passed, by="a later success")
     letters.open_conflicts(conn, entity.pair_id, entity.name, books.conflicts)
     letters.close_conflicts(conn, books.still_open)
-    changes.close(conn, books.closes)
+    closed = changes.close(conn, books.closes)
     books.hints.extend(waking.dependants(conn, entity, books.linked))
     books.hints.extend(waking.just_linked(conn, entity, books.held))
     books.hints.extend(waking.rivals(conn, entity, books.moved_on))
     changes.accept(conn, books.hints)
     books.counts["wake"] = {hint.entity for hint in books.hints}
+    books.counts["flows"] = set(runs.wake_settled(conn, [n for n, state in closed.items() if state == "closed"]))
     if books.applied:
-        books.counts["flows"] = set(flows.hear_pair(conn, entity.pair_id, entity.name, books.applied))
+        books.counts["flows"] |= set(flows.hear_pair(conn, entity.pair_id, entity.name, books.applied))
     return books.counts
 
 

@@ -43,7 +43,8 @@ def accept(
         bindings = pair.fan_out(side, system_entity)
         reserved = _reserved(conn, pair, side, bindings, [h.key for h in group])
         for binding in bindings:
-            mine = [h for h in group if _concerns(binding, side, h.key, reserved)]
+            agreed = _agreed(conn, pair, binding, side, [h.key for h in group])
+            mine = [h for h in group if _concerns(binding, side, h.key, reserved, agreed)]
             known = _known_versions(conn, binding, side, mine)
             for hint in mine:
                 if not hint.gone and hint.version is not None and known.get(hint.key) == hint.version:
@@ -74,10 +75,23 @@ def _reserved(
     return {b.name: links.linked_keys(conn, pair.id, [b.name], side, keys) for b in picky}
 
 
-def _concerns(binding: EntityBinding, side: Side, key: str, reserved: dict[str, set[str]]) -> bool:
+def _concerns(
+    binding: EntityBinding, side: Side, key: str, reserved: dict[str, set[str]], agreed: set[str] | None
+) -> bool:
     if binding.side(side).adopt == "linked":
         return key in reserved[binding.name]
+    if agreed is not None and key not in agreed:
+        return False
     return not any(key in keys for keys in reserved.values())
+
+
+def _agreed(
+    conn: Connection, pair: PairRuntime, binding: EntityBinding, side: Side, keys: Sequence[str]
+) -> set[str] | None:
+    """Of an Entity whose new records have to be asked for: the keys that are linked already; None for any other."""
+    if binding.side(side).adopt != "asked":
+        return None
+    return links.linked_keys(conn, pair.id, [binding.name], side, keys)
 
 
 def _known_versions(

@@ -18,9 +18,10 @@ from isthmus.sdk.connector import Connector, Scope
 class SideBinding:
     """One side of one Entity: where it is read and written, and through which Mapping.
 
-    `adopt` says which unlinked records take part: all in `scope`, or none (`linked`: only records that a Link
-    already leads to, as for parent products that only the other side can tell apart). `create_when` is a condition
-    over the canonical values without which no record is made here.
+    `adopt` says which unlinked records take part: all in `scope`, those that somebody asks for (`asked`: a flow, a
+    record that refers to one, or a person), or none (`linked`: only records that a Link already leads to, as for
+    parent products that only the other side can tell apart). `create_when` is a condition over the canonical values
+    without which no record is made here.
     """
 
     side: Side
@@ -30,7 +31,7 @@ class SideBinding:
     mapping: CompiledMapping
     entity: str
     scope: Scope | None = None
-    adopt: Literal["scope", "linked"] = "scope"
+    adopt: Literal["scope", "asked", "linked"] = "scope"
     create_when: Expression | None = None
 
 

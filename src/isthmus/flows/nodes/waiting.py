@@ -30,6 +30,11 @@ from isthmus.flows.node import (
     with_path,
 )
 from isthmus.store.flows import connection_signal, named_signal, pair_signal
+from isthmus.store.runs import settled_signal
+
+FIRST_LOOK = 1.0
+LONGEST_LOOK = 30.0
+"""Seconds until a Change is looked at whose lane has not told that it is settled: at first, and at most."""
 
 
 class Awaited(Config):
@@ -239,10 +244,11 @@ class SubFlow(Node):
 
 
 class SyncRecord(Node):
-    """Has the pair's lane look at a Record now, and waits until both systems agree on it.
+    """Has the pair's lane look at a Record now, and goes on the moment both systems agree on it.
 
     This is how a flow creates or updates a document's counterpart: by the same match, merge and Links as everything
-    else of the pair. It goes on with both keys.
+    else of the pair. It goes on with both keys. With `only_linked`, a Record that has no counterpart yet is not looked
+    at and leaves by `unlinked`.
     """
 
     LABEL: ClassVar[str] = "Sync record"
@@ -251,6 +257,7 @@ class SyncRecord(Node):
         "out": "Both sides agree.",
         "held": "The Record is held for a person in the pair; without a way from here the item is held as well.",
         "timeout": "The lane has not come to it in time.",
+        "unlinked": "With `only_linked`: the pair knows no counterpart of it.",
     }
     SAMPLE: ClassVar[Sample] = Sample(
         config={"pair": "main", "entity": "customer", "key": "item.customer"},
@@ -264,6 +271,7 @@ class SyncRecord(Node):
     side: Literal["left", "right"] = Field("left", description="Whose key is given.")
     key: Cel = Field("run.key", description="The Record's key on that side.")
     timeout: Duration = Field("1h", description="The longest wait.")
+    only_linked: bool = Field(False, description="Leave a Record alone that has no counterpart yet.")
     into: Path = Field("record", description="Where left, right and outcome go.")
 
     async def work(self, place: Place, items: Sequence[Item]) -> Sequence[Result]:
@@ -272,6 +280,9 @@ class SyncRecord(Node):
                 for item in items}  # fmt: skip
         good = {id(i): str(r.outs[0].data["k"]) for i in items if isinstance(r := keys[id(i)], Emit)}
         fresh = [i for i in items if id(i) in good and "change" not in i.memo]
+        if self.only_linked:
+            linked = await place.world.linked(pair, self.entity, self.side, [good[id(i)] for i in fresh])
+            fresh = [i for i in fresh if good[id(i)] in linked]
         numbers = await place.world.look_again(pair, self.entity, self.side, [good[id(i)] for i in fresh])
         asked = {id(i): n for i, n in zip(fresh, numbers, strict=True)}
         old = [int(i.memo["change"]) for i in items if "change" in i.memo]
@@ -282,18 +293,24 @@ class SyncRecord(Node):
                 out.append(keys[id(item)])
             elif id(item) in asked:
                 memo = {"change": asked[id(item)], "asked_at": place.now.isoformat(), "looks": 0}
-                out.append(Waiting(until=place.now + timedelta(seconds=0.1), memo=memo))
+                out.append(self._later(place, item, asked[id(item)], memo))
+            elif "change" not in item.memo:
+                out.append(emit("unlinked", item.data))
             else:
                 out.append(self._seen(place, item, states.get(int(item.memo["change"]))))
         return out
+
+    def _later(self, place: Place, item: Item, change: int, memo: Mapping[str, Any]) -> Waiting:
+        """The lane wakes the item when it has settled the Change; a look from time to time is for what went wrong."""
+        asked = datetime.fromisoformat(str({**item.memo, **memo}["asked_at"]))
+        look = place.now + timedelta(seconds=max(FIRST_LOOK, min(LONGEST_LOOK, 2.0 ** int(memo["looks"]))))
+        return Waiting(until=min(look, asked + span(self.timeout)), wakes=settled_signal(change), memo=memo)
 
     def _seen(self, place: Place, item: Item, state: Any) -> Result:
         if state is None or state["state"] != "closed":
             if place.now >= datetime.fromisoformat(item.memo["asked_at"]) + span(self.timeout):
                 return emit("timeout", item.data)
-            looks = int(item.memo.get("looks", 0)) + 1
-            seconds = min(5.0, 0.1 * 1.5**looks)
-            return Waiting(until=place.now + timedelta(seconds=seconds), memo={"looks": looks})
+            return self._later(place, item, int(item.memo["change"]), {"looks": int(item.memo.get("looks", 0)) + 1})
         told = {name: state.get(name) for name in ("left", "right", "outcome")}
         if state["outcome"] == "held":
             reason = state.get("reason") or {}
