@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from trading import PRODUCTS, SIDES, Trade, trading  # noqa: E402
 
 from isthmus.detect.poll import poll, poll_connection  # noqa: E402
 from isthmus.flows.definition import parse  # noqa: E402
+from isthmus.operate import deadletters, runs
 from isthmus.operate import flows as verbs  # noqa: E402
 from isthmus.operate.assemble import template  # noqa: E402
 from isthmus.operate.runtime import Runtime  # noqa: E402
@@ -37,6 +39,11 @@ select (select count(*) from change where state <> 'closed' and not_before < now
      + (select count(*) from run_item where state = 'ready'
         or (state = 'waiting' and due_at < now() + interval '10 seconds'))
 """
+LETTERS = """
+select d.id from dead_letter d left join run_item i on i.id = d.run_item_id left join run r on r.id = i.run_id
+where d.state = 'open' and (d.key = :key or r.key = :key)
+"""
+ROLES = {"bng": "bng", "odoo": "odoo", "gateway": "gateway", "trade": "main"}
 _numbers = itertools.count(1)
 
 
@@ -84,6 +91,21 @@ class CashWorld:
         async with session.post(path, json=notice, headers=headers) as answer:
             assert answer.status == 201, await answer.text()
 
+    async def change(self, key: str, *lines: tuple[int, str, str, str]) -> None:
+        """Lines of an order as they are now: number, product, quantity, price; those left out are gone."""
+        there = {line["LineNumber"]: line["LineItemID"] for line in (await self.bng_order(key))["LineItems"]}
+        rows = [self.trade.line(*line) for line in lines]
+        rows = [{**row, **({"LineItemID": there[row["LineNumber"]]} if row["LineNumber"] in there else {})}
+                for row in rows]  # fmt: skip
+        told = self.trade.order(*rows)
+        sums = {name: told[name] for name in ("Subtotal", "TotalAmount")}
+        await self.trade.edit("sales_order", key, LineItems=rows, **sums)
+
+    async def send_back(self, key: str, number: str, *lines: tuple[int, str]) -> None:
+        """Goods of an order come back to the warehouse: line number and quantity of each."""
+        came = {"number": number, "lines": [{"line": line, "quantity": quantity} for line, quantity in lines]}
+        await self.begin("order-to-cash", key, {"came_back": came})
+
     async def at_bng(self, entity: str, **where: Any) -> list[dict[str, Any]]:
         """Records of BNG with these values."""
         return [r for r in await self.trade.at_bng(entity) if all(r[n] == v for n, v in where.items())]
@@ -93,6 +115,36 @@ class CashWorld:
         return found
 
     # -- the service -------------------------------------------------------------------------------------------
+
+    async def begin(self, flow: str, key: str, data: Mapping[str, Any]) -> None:
+        """A Run that a person begins."""
+        await verbs.begin(self.trade.runtime, flow, [(key, data)], actor="test")
+
+    async def house(self, **rules: str) -> None:
+        """The house rules of order to cash, changed in its file."""
+        file = template("flows", "order-to-cash")
+        for name, word in rules.items():
+            file, times = re.subn(rf"(house\.{name}: )'\"\w+\"'", rf"\1'\"{word}\"'", file)
+            assert times == 1, name
+        await verbs.bring_in(self.trade.runtime, file, bindings=ROLES, actor="test")
+        await verbs.publish(self.trade.runtime, "order-to-cash", actor="test")
+
+    def asked(self) -> list[Any]:
+        """What people are asked: number, key of the Run, what is shown."""
+        with self.db.transaction() as conn:
+            return [(one["id"], one["key"], one["shown"]) for one in runs.approvals(conn)]
+
+    async def decide(self, key: str, choice: str) -> None:
+        """A person's answer to what is asked about an order."""
+        [number] = [one for one, about, _ in self.asked() if about == key]
+        lanes = self.trade.runtime.flows
+        await self.db.run(runs.decide, lanes, number, choice, "ada", "as agreed")
+
+    async def retry(self, key: str) -> None:
+        """What is held of an order is tried again."""
+        with self.db.transaction() as conn:
+            mine = [int(n) for (n,) in conn.execute(text(LETTERS), {"key": key})]
+            deadletters.retry(conn, mine, self.trade.runtime.wake, "ada", self.trade.runtime.flows)
 
     async def poll(self) -> None:
         """Look once at everything that pair and flows listen to."""
@@ -214,7 +266,7 @@ async def cashing(
             conn.execute(text(IMPATIENT))
         stock(trade)
         for name in names:
-            await publish(trade.runtime, name, bng="bng", odoo="odoo", gateway="gateway", trade="main")
+            await publish(trade.runtime, name, **ROLES)
         world = CashWorld(trade, systems, rig)
         await world.work(1)
         yield world

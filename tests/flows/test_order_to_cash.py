@@ -122,6 +122,71 @@ async def test_paid_at_once_on_account_or_cancelled_each_order_ends_as_it_should
     assert sorted(amount for _, amount in world.payments()) == [80.0] * 3
 
 
+async def given_back(world: CashWorld, key: str) -> list[tuple[str, float]]:
+    """Refunds of an order at the gateway, each of them booked once in Odoo."""
+    number = (await world.bng_order(key))["OrderNumber"]
+    found = [doc for doc in await world.rig.charges(number) if doc["actions"][0]["action_type"] == "refund"]
+    told = [(doc["transaction_id"], float(doc["actions"][0]["amount"])) for doc in found]
+    assert sorted(world.payments(*[one for one, _ in told])) == sorted(told) if told else True
+    return told
+
+
+async def test_goods_that_come_back_are_credited_and_paid_back_also_after_a_cancellation(world: CashWorld) -> None:
+    line = world.trade.line
+    taxed = {"TaxCode": "7%", "TaxAmount": "8.40"}
+    part = await world.order(line(1, "CHAIR", "3", "40.00", **taxed), line(2, "TABLE", "1", "99.50"), card="approve")
+    owing = await world.order(line(1, "LAMP", "4", "12.50"))
+    whole = await world.order(line(1, "CHAIR", "2", "40.00"), line(2, "LAMP", "2", "12.50"), card="approve")
+    unpaid = await world.order(line(1, "TABLE", "1", "99.50"))
+    halfway = await world.order(line(1, "CHAIR", "5", "40.00"), card="approve")
+    for key in (part, owing, whole, unpaid):
+        await world.ship(key)
+    await world.ship(halfway, (1, "2"))
+    await world.work()
+    assert world.held() == []
+    await world.send_back(part, "RMA-1", (1, "1"))
+    await world.send_back(owing, "RMA-2", (1, "1"))
+    for key in (whole, unpaid, halfway):
+        await world.trade.edit("sales_order", key, Status="Cancelled")
+    await world.work()
+    assert world.held() == []
+    await world.send_back(part, "RMA-3", (1, "1"))  # the same once more is another refund of the same amount
+    await world.work()
+    assert world.held() == []
+
+    returned = world.in_odoo(part)
+    assert [row[:4] for row in world.invoices(returned)] == [
+        ("out_invoice", "posted", 227.9, 0.0), ("out_refund", "posted", 42.8, 0.0), ("out_refund", "posted", 42.8, 0.0),
+    ]  # fmt: skip
+    assert [amount for _, amount in await given_back(world, part)] == [42.8, 42.8]
+    assert sorted(t[0] for t in world.transfers(returned)) == ["done", "done", "done"]
+    assert [row[:4] for row in world.invoices(world.in_odoo(owing))] == [
+        ("out_invoice", "posted", 50.0, 37.5), ("out_refund", "posted", 12.5, 0.0),
+    ]  # fmt: skip
+    assert await given_back(world, owing) == []
+
+    for key, total in ((whole, 105.0), (unpaid, 99.5)):
+        order = world.in_odoo(key)
+        assert order["state"] == "cancel"
+        assert [row[:4] for row in world.invoices(order)] == [
+            ("out_invoice", "posted", total, 0.0), ("out_refund", "posted", total, 0.0),
+        ]  # fmt: skip
+    assert [amount for _, amount in await given_back(world, whole)] == [105.0]
+    assert (await world.bng_order(whole))["PaymentStatus"] == "Refunded"
+    assert await given_back(world, unpaid) == []
+    order = world.in_odoo(halfway)
+    assert (order["state"], order["invoice_ids"]) == ("cancel", [])
+    [released] = await world.rig.charges((await world.bng_order(halfway))["OrderNumber"])
+    assert released["condition"] == "canceled"
+    stock = world.trade.read("stock.quant", [["location_id.usage", "=", "internal"]], "product_id", "quantity")
+    left = {row["product_id"][0]: row["quantity"] for row in stock}
+    variants = world.trade.variants
+    assert [left[variants[sku]] for sku in ("CHAIR", "TABLE", "LAMP")] == [999.0, 999.0, 997.0]
+    assert world.receivable() == 37.5
+    notes = {row["TotalAmount"] for row in await world.at_bng("invoice", InvoiceType="CreditMemo")}
+    assert notes == {"42.80", "12.50", "105.00", "99.50"}
+
+
 async def settled(world: CashWorld, keys: list[str], total: float) -> None:
     """Every order has one delivery, one posted invoice, one charge and one payment, and nothing is open."""
     assert world.held() == []

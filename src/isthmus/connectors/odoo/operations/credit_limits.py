@@ -70,6 +70,7 @@ class CheckCredit(SalesOrders):
             ["name", *known],
             doing="reading the credit of customers",
         )
+        before: dict[int, Decimal] = {}  # orders that are asked about together are confirmed together
         for work in works:
             order = work.facts["order"]
             if order is None:
@@ -80,7 +81,10 @@ class CheckCredit(SalesOrders):
             owed = number(company.get("credit")) + number(company.get("credit_to_invoice"))
             rate = number(head["currency_rate"]) or Decimal(1)
             adds = Decimal(0) if order["state"] == "sale" else round(number(order["amount_total"]) / rate, 2)
+            owed += before.get(company["id"], Decimal(0))
             exceeded = limit > 0 and owed + adds > limit
+            if not exceeded:
+                before[company["id"]] = before.get(company["id"], Decimal(0)) + adds
             if exceeded and work.form.refuse:
                 work.block(
                     f"{company['name']} owes {owed}, it adds {adds}, and the credit limit is {limit}",

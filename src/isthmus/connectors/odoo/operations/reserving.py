@@ -106,7 +106,7 @@ class ReserveSalesOrder(SalesOrders):
             else:
                 work.facts["lacking"] = ", ".join(
                     f"{line['open'] - line['reserved']} of product {line['product']}"
-                    for line in result["lines"]
+                    for line in told.values()
                     if line["reserved"] < line["open"]
                 )
 
