@@ -65,6 +65,14 @@ class Bng:
         """Remove records for good, which only people at BNG can."""
         self._send("POST", "/sandbox/delete", {"entity": entity, "ids": list(keys)}, self._admin)
 
+    def ship(self, key: str, notice: Mapping[str, Any]) -> None:
+        """A ship notice of BNG's warehouse."""
+        self._send("POST", f"/api/v1/sales_orders/{quote(key)}/fulfillments", dict(notice), self._bearer())
+
+    def receive(self, key: str, receipt: Mapping[str, Any]) -> None:
+        """Goods of a purchase order arrive at BNG's warehouse."""
+        self._send("POST", "/sandbox/receive", {"id": key, "receipt": dict(receipt)}, self._admin)
+
     def counters(self) -> dict[str, Any]:
         """What the sandbox counted: calls, writes, webhooks."""
         return dict(self._send("GET", "/sandbox/calls", None, self._admin))

@@ -79,6 +79,9 @@ def free_port() -> int:
 class Installation:
     """A home folder, a database, and the commands and the service over them."""
 
+    sent = "select count(*) from intent where state = 'sent' and id > %s"
+    """Counts the writes on their way that are newer than an Intent."""
+
     def __init__(self, folder: Path, dsn: str, *, mutant: str = "") -> None:
         self.folder, self.dsn = folder, dsn
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,8 +152,7 @@ class Installation:
         self._service.wait()
         self._service = None
         self.kills += 1
-        sql = "select count(*) from intent where state = 'sent' and id > %s"
-        sent = bool(self.scalar(sql, self._newest_intent))
+        sent = bool(self.scalar(self.sent, self._newest_intent))
         self.kills_with_intent += sent
         return sent
 
@@ -160,10 +162,9 @@ class Installation:
         `meanwhile` is called between looks and may make edits.
         """
         deadline = time.monotonic() + seconds
-        sql = "select count(*) from intent where state = 'sent' and id > %s"
         with psycopg.connect(self.dsn, autocommit=True) as conn:
             while time.monotonic() < deadline:
-                row = conn.execute(sql, (self._newest_intent,)).fetchone()
+                row = conn.execute(self.sent, (self._newest_intent,)).fetchone()
                 if row and row[0]:
                     break
                 meanwhile()

@@ -116,7 +116,7 @@ class Systems:
             one.close()
 
 
-class _Fresh:
+class Fresh:
     """A clean database of the real Odoo's rig, dropped at the end."""
 
     def __init__(self) -> None:
@@ -129,6 +129,7 @@ class _Fresh:
         self.told: dict[str, Any] = json.loads(up.stdout)
 
     def close(self) -> None:
+        """Drop it."""
         subprocess.run([sys.executable, str(RIG), "drop", self.told["database"]], capture_output=True, check=False)
 
 
@@ -139,7 +140,7 @@ def start(which: str, seed: int) -> Systems:
     bng = Bng(told["url"], told["client_id"], told["client_secret"], told["admin_key"])
     odoo: Odoo
     if which == "real":
-        fresh = _Fresh()
+        fresh = Fresh()
         erp = fresh.told
         odoo = Odoo(erp["url"], erp["database"], erp["admin_key"])
         closing: list[Any] = [bng_server, fresh]
