@@ -103,8 +103,21 @@ async def test_a_price_that_holds_its_tax_gets_the_tax_that_is_part_of_it(
         await trade.order_in_bng({**line, "LineTotal": "100.00"})
         await trade.settle()
         assert await trade.letters() == []
-        [order] = trade.orders_in_odoo("amount_untaxed", "amount_total")
+        [order] = trade.orders_in_odoo("amount_untaxed", "amount_total", "order_line")
         assert (order["amount_untaxed"], order["amount_total"]) == (100.0, 121.0)
+        [inside] = trade.read("account.tax", [["name", "=", "21% incl"]], "name")
+        billed = {"product_id": trade.variants["CHAIR"], "quantity": 2, "price_unit": 60.5, "discount": 10,
+                  "tax_ids": [[6, 0, [inside["id"]]]], "sale_line_ids": [[6, 0, order["order_line"]]]}  # fmt: skip
+        move = trade.new("account.move", move_type="out_invoice", partner_id=trade.partner,
+                         invoice_date="2026-03-05", invoice_line_ids=[[0, 0, billed]])  # fmt: skip
+        trade.odoo.call("account.move", "action_post", ids=[move])
+        await trade.settle()
+        assert await trade.letters() == []
+        [bill] = await trade.at_bng("invoice")  # its lines hold no tax, so neither does the price
+        [row] = bill["LineItems"]
+        told = [row[name] for name in ("UnitPrice", "DiscountPercent", "LineTotal", "TaxAmount", "TaxCode")]
+        assert told == ["50.0000", "10.0000", "90.00", "18.90", "V21"]
+        assert bill["TotalAmount"] == "108.90"
 
 
 async def test_an_order_in_another_currency_takes_the_price_list_of_that_currency(

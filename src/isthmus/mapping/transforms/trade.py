@@ -72,7 +72,8 @@ class Stages(Transform):
 class LinePrice(Transform):
     """Reads quantity, price and discount of a line; where there is no place for an amount, it goes into the price.
 
-    Parts: `quantity`, `price`, `discount` (per cent) and, where the system has it, `amount` (of the whole line).
+    Parts: `quantity`, `price`, `discount` (per cent) and, where the system has it, `amount` (of the whole line). With
+    `net`, the total without tax, a price that holds its tax is read as the price without it.
     """
 
     name = "line_price"
@@ -85,6 +86,12 @@ class LinePrice(Transform):
             value={"quantity": Decimal(3), "unit_price": Decimal("9.99"), "discount_percent": None,
                    "discount_amount": None},
             back={"quantity": Decimal(3), "price": Decimal("9.99"), "discount": Decimal(0)},
+        ),
+        Example(
+            raw={"quantity": Decimal(2), "price": Decimal("60.5"), "discount": Decimal(10), "net": Decimal(90)},
+            value={"quantity": Decimal(2), "unit_price": Decimal(50), "discount_percent": Decimal(10),
+                   "discount_amount": None},
+            back={"quantity": Decimal(2), "price": Decimal(50), "discount": Decimal(10)},
         ),
     )  # fmt: skip
 
@@ -100,9 +107,12 @@ class LinePrice(Transform):
         def read(value: Any, _record: Mapping[str, Any]) -> Any:
             percent, amount = _number(value.get("discount")), _number(value.get("amount"))
             quantity, price = value.get("quantity"), value.get("price")
+            unit_price = None if price is None else as_decimal(price)
+            if unit_price is not None and value.get("net") is not None:
+                unit_price = _without_tax(unit_price, _number(quantity), percent, as_decimal(value["net"]), price_scale)
             return {
                 "quantity": None if quantity is None else as_decimal(quantity),
-                "unit_price": None if price is None else as_decimal(price),
+                "unit_price": unit_price,
                 "discount_percent": percent or None,
                 "discount_amount": amount or None,
             }
@@ -120,6 +130,14 @@ class LinePrice(Transform):
             return {**out, "amount": amount or None} if amounts else out
 
         return self.step(read, write)
+
+
+def _without_tax(price: Decimal, quantity: Decimal, percent: Decimal, net: Decimal, scale: int) -> Decimal:
+    """The price that makes the total without tax, where the price as it is does not."""
+    times = quantity * (100 - percent) / 100
+    if not times or abs(price * times - net) <= CENT:
+        return price
+    return rounded(net / times, scale)
 
 
 class TaxNames(Transform):
