@@ -21,7 +21,7 @@ from trading import PRODUCTS, SIDES, Trade, trading  # noqa: E402
 
 from isthmus.detect.poll import poll, poll_connection  # noqa: E402
 from isthmus.flows.definition import parse  # noqa: E402
-from isthmus.operate import deadletters, runs
+from isthmus.operate import deadletters, runs  # noqa: E402
 from isthmus.operate import flows as verbs  # noqa: E402
 from isthmus.operate.assemble import template  # noqa: E402
 from isthmus.operate.runtime import Runtime  # noqa: E402
