@@ -192,10 +192,10 @@ def _nodes_are_content(file: FlowFile, lines: Lines) -> Iterator[Mistake]:
                 line=_at(lines, "nodes", name), node=name, message="the trigger leads nowhere",
                 fix="Give it a `to`.", severity="warning",
             )  # fmt: skip
-        if node.kind() == "sub_flow" and getattr(node, "flow", None) == file.flow:
+        if node.kind() == "sub_flow" and getattr(node, "flow", None) == file.flow and getattr(node, "wait", True):
             yield Mistake(
                 line=_at(lines, "nodes", name, "flow"), node=name, message="the flow calls itself",
-                fix="Call another flow; a flow that waits for itself never ends.",
+                fix="Call another flow, or set `wait: false`; a flow that waits for itself never ends.",
             )  # fmt: skip
 
 

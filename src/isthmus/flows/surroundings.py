@@ -87,6 +87,16 @@ class Surroundings(Protocol):
         """Which of these Records have a counterpart that the pair knows."""
         ...
 
+    async def signal(self, event: str, keys: Sequence[str]) -> None:
+        """Wake what waits for a named Event with any of these keys, in this flow or another one."""
+        ...
+
+    async def expect_link(self, pair: PairRuntime, entity: str, left: str, right: str, why: Mapping[str, Any]) -> str:
+        """Name two Records as counterparts: `linked` they are already, `expected` they will be, `busy` asks to try
+        again soon. Raises Ambiguous when one of them has another counterpart.
+        """
+        ...
+
     async def looked_at(
         self, pair: PairRuntime, entity: str, side: str, changes: Sequence[int]
     ) -> Mapping[int, Mapping[str, Any]]:

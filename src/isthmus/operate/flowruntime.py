@@ -16,7 +16,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from isthmus.detect.poll import poll_connection
 from isthmus.engine.lease import Lease, LeaseLost, take
-from isthmus.errors import IsthmusError, Misconfigured, Retry
+from isthmus.errors import Ambiguous, IsthmusError, Misconfigured, Retry
 from isthmus.flows.compiled import CompiledFlow, compile_flow
 from isthmus.flows.item import OpenIntent
 from isthmus.flows.lane import Drained, FlowLane, intent_of
@@ -29,7 +29,7 @@ from isthmus.sdk.connector import Hint
 from isthmus.sdk.http import HttpClient
 from isthmus.sdk.limits import AdaptiveConcurrency, Rate, TokenBucket
 from isthmus.sdk.network import NetworkPolicy
-from isthmus.store import auditlog, changes, connections, flows, flowsecrets, links, pairs, runs
+from isthmus.store import auditlog, changes, connections, expected, flows, flowsecrets, links, pairs, runs
 from isthmus.store.database import Database
 from isthmus.sync.pair import PairRuntime
 
@@ -183,10 +183,46 @@ class FlowWorld:
         self._knows(pair, entity)
         return await self.db.run(links.linked_keys, pair.id, [entity], side, list(keys))
 
+    async def signal(self, event: str, keys: Sequence[str]) -> None:
+        def work(conn: Connection) -> None:
+            # In one order, so that two workers that tell several keys do not wait for each other.
+            woken = [runs.signal(conn, flows.named_signal(event, key), {"key": key}) for key in sorted(keys)]
+            self._runtime.flows.wake_all(conn, sorted({flow for one in woken for flow in one.flows}))
+
+        await self.db.run(work)
+
+    async def expect_link(self, pair: PairRuntime, entity: str, left: str, right: str, why: Mapping[str, Any]) -> str:
+        self._knows(pair, entity)
+        return await self.db.run(_expect_link, pair.id, entity, left, right, {**why, "flow": self._name})
+
     async def looked_at(
         self, pair: PairRuntime, entity: str, side: str, numbers: Sequence[int]
     ) -> Mapping[int, Mapping[str, Any]]:
         return await self.db.run(_looked_at, pair.id, entity, numbers) if numbers else {}
+
+
+def _expect_link(conn: Connection, pair_id: int, entity: str, left: str, right: str, why: Mapping[str, Any]) -> str:
+    stands = expected.stands(conn, pair_id, entity, left, right)
+    mine = [row for row in stands if (row.left_key, row.right_key) == (left, right)]
+    if mine and len(mine) == len(stands):
+        return "linked" if any(row.linked for row in mine) else "expected"
+    if stands:
+        row = next(row for row in stands if row not in mine)
+        raise Ambiguous(
+            f"naming left {left} and right {right} as one {entity}",
+            record=left,
+            answered=f"left {row.left_key} and right {row.right_key} {'are linked' if row.linked else 'were named'}",
+            hint="Look which of the records is meant. Merge or cancel the other one, then retry.",
+            facts={"left": row.left_key, "right": row.right_key, "linked": row.linked},
+        )
+    if expected.being_made(conn, pair_id, entity, left, right):
+        return "busy"
+    expected.add(conn, pair_id, entity, left, right, why)
+    entry = auditlog.Entry(
+        action="name", pair_id=pair_id, entity=entity, side="left", key=left, actor="flow", why={**why, "with": right}
+    )
+    auditlog.append(conn, [entry])
+    return "expected"
 
 
 def _look_again(

@@ -293,6 +293,20 @@ link_alias = Table(
     comment="Keys of records that were merged away; they lead to the survivor's Link.",
 )
 
+expected_link = Table(
+    "expected_link",
+    metadata,
+    Column("pair_id", BigInteger, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("left_key", Text, nullable=False),
+    Column("right_key", Text, nullable=False),
+    _json("why", nullable=False),
+    _at("created_at"),
+    PrimaryKeyConstraint("pair_id", "entity", "left_key"),
+    Index("uq_expected_link_right", "pair_id", "entity", "right_key", unique=True),
+    comment="Two Records said to be counterparts before the lane has linked them; gone once it has.",
+)
+
 change_set = Table(
     "change_set",
     metadata,

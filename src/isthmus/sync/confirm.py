@@ -13,7 +13,7 @@ from isthmus.errors import Conflicted, DependencyMissing, IsthmusError
 from isthmus.model.canonical import Value, encode
 from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import Failed, Gone, Outcome, Stale, Unsure, Written
-from isthmus.store import auditlog, changes, flows, intents, letters, links, runs
+from isthmus.store import auditlog, changes, expected, flows, intents, letters, links, runs
 from isthmus.store.intents import Intent
 from isthmus.sync import waking
 from isthmus.sync.pair import EntityBinding
@@ -90,6 +90,7 @@ def confirm(
             _after_linking(books, entity, one, link_id)
         else:
             _not_linked(books, one)
+    expected.met(conn, entity.pair_id, entity.name, [left for left, _ in made])
     links.returned(conn, entity.pair_id, entity.name, books.returned)
     links.alias(conn, entity.pair_id, entity.name, books.aliases)
     links.update(conn, books.moved, loop_minutes=entity.policy.guard.loop_minutes)

@@ -15,7 +15,7 @@ from isthmus.model.card import holds_card_number
 from isthmus.model.clock import Clock
 from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import ByExternalKeys, ByKeys, ByValues, Record, Selection
-from isthmus.store import letters, links
+from isthmus.store import expected, letters, links
 from isthmus.store.database import Database
 from isthmus.sync.match import Candidate, Match, is_root, key_forms, match, strong_keys
 from isthmus.sync.pair import EntityBinding, SideBinding
@@ -163,6 +163,7 @@ class Gatherer:
         by_values = {id(item): item.match for _, item in ours}
         for source_key, item in ours:
             _adopt_by_external_key(item, side, source_key, owners.get(source_key))
+        await self._take_named(entity, side, items)
         await self._fetch_counterparts(there, items)
         # What was made from a record that is deleted since, and released for that, stands for itself when it returns.
         orphans = [i for _, i in ours if i.generation > 1 and i.seen(other(side)).existence is False]
@@ -171,12 +172,26 @@ class Gatherer:
             item.seen(other(side)).forget()
         await self._fetch_counterparts(there, orphans)
 
+    async def _take_named(self, entity: EntityBinding, side: Side, items: Iterable[Item]) -> None:
+        """A counterpart that a flow has named is the one, whatever the keys say, unless another record has it."""
+        by_key = {item.seen(side).key or "": item for item in items}
+        named = await self._db.run(expected.of, entity.pair_id, entity.name, side, list(by_key))
+        for key, told in named.items():
+            said = f"named as its counterpart by {told.why.get('flow', 'a person')}"
+            if told.taken:
+                said = f"{said}, and linked to another record since"
+                by_key[key].match = Match(verdict="uncertain", rivals=(told.key,), why=said)
+            else:
+                by_key[key].match = Match(verdict="certain", key=told.key, why=said, named=True)
+
     async def _fetch_counterparts(self, there: SideBinding, items: Iterable[Item]) -> None:
         chosen = [i for i in items if i.match and i.match.verdict == "certain"]
         for item in chosen:
             assert item.match is not None
             item.seen(there.side).key = item.match.key
-        await self._fetch(there, [i.seen(there.side) for i in chosen])
+        for named in (False, True):
+            wanted = [i.seen(there.side) for i in chosen if i.match and i.match.named is named]
+            await self._fetch(there, wanted, new=named)
 
     async def _sharing(
         self,

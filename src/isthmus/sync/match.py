@@ -28,12 +28,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """What was found. `key` is set when certain; `rivals` are the keys a person has to choose from; `why` says so."""
+    """What was found. `key` is set when certain; `rivals` are the keys a person has to choose from; `why` says so.
+
+    `named` says that somebody named this counterpart, which may not be in scope yet.
+    """
 
     verdict: Literal["certain", "uncertain", "none"]
     key: str | None = None
     rivals: tuple[str, ...] = ()
     why: str = ""
+    named: bool = False
 
 
 def _alphanumeric(text: str) -> str:

@@ -70,6 +70,8 @@ def _decide(entity: EntityBinding, item: Item) -> Plan:
         return Plan(item=item, error=_ambiguous(entity, item, found.why, found.rivals))
     if found is not None and found.verdict == "certain":
         if item.seen(other(item.origin)).record is None:
+            if found.named:
+                return Plan(item=item, reason=f"{found.key} was named as its counterpart; it is not in scope yet")
             return Plan(item=item, error=_ambiguous(entity, item, "its counterpart cannot be read", (found.key or "",)))
         merged = _plan_merge(entity, item)
         merged.links = merged.error is None

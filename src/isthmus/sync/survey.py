@@ -16,7 +16,7 @@ from isthmus.model.canonical import CanonicalEntity, Value
 from isthmus.model.clock import Clock
 from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import ByKeys, Everything, Record
-from isthmus.store import letters
+from isthmus.store import expected, letters
 from isthmus.store.database import Database
 from isthmus.store.links import Released, tombstones
 from isthmus.sync.gather import EXTERNAL_KEY_PATH, Gatherer, carries_anothers_key, display_name, link_of, read_all
@@ -136,6 +136,8 @@ def _stored(
     }
     reserved: dict[Side, set[str]] = {s: set() for s in _SIDES}
     for side in _SIDES:
+        # Its counterpart was named: the lane links it, nothing is made for it here.
+        reserved[side].update(expected.keys(conn, entity.pair_id, entity.name, side))
         for sibling in entity.siblings.get(side, ()):
             sql = f"""select {side}_key from link where pair_id = :pair_id and entity = :entity
                       and state <> 'tombstone'"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date as day
 from decimal import Decimal
@@ -34,7 +35,10 @@ class BillLine(Form):
     line: Key = Field(description="The key of the purchase order line.")
     quantity: Quantity = Field(description="How much, in the unit of the order line.")
     price: Annotated[Decimal, Field(ge=0)] | None = Field(
-        default=None, description="The unit price on the bill; unset: the one of the order."
+        default=None, description="The unit price on the bill, before discount; unset: the one of the order."
+    )
+    discount: Annotated[Decimal, Field(ge=0, le=100)] | None = Field(
+        default=None, description="The discount on the bill, in per cent; unset: the one of the order."
     )
 
 
@@ -142,7 +146,12 @@ class BillPurchaseOrder(Method[Any]):
                 head["invoice_payment_term_id/.id"] = order["payment_term_id"]
             if order["fiscal_position_id"]:
                 head["fiscal_position_id/.id"] = order["fiscal_position_id"]
-            rows = [_cells(row, f"{xid}_line_{row['id']}") for row in work.facts["rows"]]
+            seen: Counter[int] = Counter()
+            rows = []
+            for row in work.facts["rows"]:
+                again = f"_{seen[row['id']]}" if seen[row["id"]] else ""  # one line of the order on several of the bill
+                rows.append(_cells(row, f"{xid}_line_{row['id']}{again}"))
+                seen[row["id"]] += 1
             return [{**head, **rows[0]}, *rows[1:]]
 
         await self.desk.load(works, INVOICE, sheet, doing=f"making {len(works)} vendor bills")
@@ -170,7 +179,8 @@ class BillPurchaseOrder(Method[Any]):
                 for asked in work.form.lines:
                     row = mine[asked.line]
                     price = row["price_unit"] if asked.price is None else asked.price
-                    rows.append({**row, "quantity": asked.quantity, "price_unit": price})
+                    off = row["discount"] if asked.discount is None else asked.discount
+                    rows.append({**row, "quantity": asked.quantity, "price_unit": price, "discount": off})
             if not rows:
                 work.block(
                     "nothing of it was received that is not billed yet",

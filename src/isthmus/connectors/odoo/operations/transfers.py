@@ -60,6 +60,9 @@ class Receipt(Form):
     )
     backorder: bool = Field(default=True, description="Whether what did not arrive stays open; else it is given up.")
     allow_over: bool = Field(default=True, description="Whether more than ordered may be received.")
+    cut: bool = Field(
+        default=False, description="Whether what is more than ordered is left out: it was refused and goes back."
+    )
 
 
 class Transferred(Form):
@@ -140,6 +143,8 @@ class Transfers(Method[Any]):
             work.block(
                 f"its state is {order['state']}", "Confirm the order first; goods move for confirmed orders only."
             )
+        elif not still and getattr(work.form, "cut", False):
+            _nothing(work)
         elif work.facts["before"] and not still:
             _on_its_way(work)
         elif not still:
@@ -164,17 +169,19 @@ class Transfers(Method[Any]):
         if not work.form.lines:
             work.facts["takes"] = {move["id"]: number(move["product_uom_qty"]) for move in moves}
             return
+        cut = getattr(work.form, "cut", False)
         takes: dict[int, Decimal] = {}
         for line in work.form.lines:
             mine = [move for move in moves if str(move[self.LINE]) == line.line]
             left = line.quantity
             for n, move in enumerate(mine):
                 free = number(move["product_uom_qty"]) - takes.get(move["id"], Decimal(0))
-                take = left if n == len(mine) - 1 and work.form.allow_over else min(left, max(free, Decimal(0)))
+                last = n == len(mine) - 1 and work.form.allow_over and not cut
+                take = left if last else min(left, max(free, Decimal(0)))
                 if take > 0:
                     takes[move["id"]] = takes.get(move["id"], Decimal(0)) + take
                     left -= take
-            if left > 0:
+            if left > 0 and not cut:
                 asked, there = number(line.quantity), number(line.quantity - left)
                 said = f"line {line.line} has {there} open, {asked} were to be moved" if mine else (
                     f"line {line.line} is no open line of it"
@@ -182,6 +189,8 @@ class Transfers(Method[Any]):
                 work.block(said, "Correct the quantities, or set allow_over.", kind=InvalidRecord, line=line.line)
                 return
         work.facts["takes"] = takes
+        if cut and not takes:
+            _nothing(work)
 
     async def act(self, works: Sequence[Work[Any]]) -> None:
         await self._write_quantities(works)
@@ -268,6 +277,16 @@ class _Piece(Work[Any]):
 
     def fail(self, error: IsthmusError) -> None:
         self.work.fail(error)
+
+
+def _nothing(work: Work[Any]) -> None:
+    """Say that all of it was too much, so that nothing is to be moved."""
+    work.result = {
+        "order": document(work.facts["order"]),
+        "transfers": [],
+        "backorders": [document(row) for row in work.facts["pickings"]],
+        "lines": [],
+    }
 
 
 def _on_its_way(work: Work[Any]) -> None:
