@@ -179,7 +179,8 @@ class Node(Config):
         """The roles it names: (field, kind of role, role)."""
         found: list[tuple[str, str, str]] = []
         for name, told in type(self).model_fields.items():
-            for mark in told.metadata:
+            inside = [mark for part in get_args(told.annotation) for mark in get_args(part)[1:]]
+            for mark in (*told.metadata, *inside):
                 value = getattr(self, name)
                 if isinstance(mark, Role) and value is not None:
                     found.append((name, mark.kind, str(value)))

@@ -39,6 +39,7 @@ from isthmus.sdk.connector import (
     Everything,
     Failed,
     Record,
+    Selection,
     Unsure,
     Update,
     Written,
@@ -54,7 +55,9 @@ def shown(record: Record) -> dict[str, Any]:
 class Read(Node):
     """Reads Records of one system as they are now: by key, by a field's value, or all within a scope.
 
-    One Record per item goes `into` the item. With `each`, every Record becomes an item of its own.
+    One Record per item goes `into` the item. With `each`, every Record becomes an item of its own. With `made_by`, it
+    is the Record that another node of this flow has made for a key. Without one that is `needed` the item is held, and
+    looked for again when it is retried.
     """
 
     LABEL: ClassVar[str] = "Read"
@@ -72,6 +75,8 @@ class Read(Node):
     paths: list[str] = Field(min_length=1, description="What is read, by the connector's paths.")
     key: Cel | None = Field(None, description="The Record's key.")
     match: dict[str, Cel] | None = Field(None, description="One path and the value it has, in place of a key.")
+    made_by: str | None = Field(None, description="The `upsert` of this flow that made it; `key` is then its `id`.")
+    needed: str | None = Field(None, description="What people are told where there is none; it leaves by `error`.")
     scope: Any = Field(None, description="A filter in the system's own language; alone, it reads all within it.")
     each: bool = Field(False, description="One item per Record, to be joined behind.")
     many: bool = Field(False, description="Put a list of all that were found into the item.")
@@ -85,6 +90,8 @@ class Read(Node):
             raise ValueError("match names one path")
         if self.key is None and self.match is None and not (self.each or self.many):
             raise ValueError("without key and match, say each or many")
+        if self.made_by is not None and self.key is None:
+            raise ValueError("made_by goes with key")
         return self
 
     async def work(self, place: Place, items: Sequence[Item]) -> Sequence[Result]:
@@ -94,9 +101,11 @@ class Read(Node):
             return [self._given(item, await self._all(connector)) for item in items]
         wanted = [guarded(lambda _, one: emit("out", {"k": value_of(source, one)}), place, i) for i in items]
         values = [r.outs[0].data["k"] if isinstance(r, Emit) else None for r in wanted]
+        if self.made_by is not None:
+            values = [None if v in (None, "") else minted(place, str(v), self.made_by) for v in values]
         found = await self._found(connector, [v for v in values if v not in (None, "")])
         return [
-            told if isinstance(told, Trouble) else self._given(item, found.get(str(value), []))
+            told if isinstance(told, Trouble) else self._given(item, _of(found, value))
             for item, told, value in zip(items, wanted, values, strict=True)
         ]
 
@@ -106,11 +115,15 @@ class Read(Node):
             return out
         distinct = list(dict.fromkeys(str(v) if self.key is not None else v for v in values))
         path = next(iter(self.match or {}), "")
-        selection = ByKeys(distinct) if self.key is not None else ByValues(path, distinct)
+        selection: Selection = ByKeys(distinct) if self.key is not None else ByValues(path, distinct)
+        if self.made_by is not None:
+            selection = ByExternalKeys(distinct)
         paths = self.paths if not path or path in self.paths else [*self.paths, path]
         async for page in connector.read(self.entity, selection, paths, self.scope):
             for record in page:
                 key = record.key if self.key is not None else str(encode(record.values).get(path))
+                if self.made_by is not None:
+                    key = str(record.external_key)
                 out.setdefault(key, []).append(record)
         return out
 
@@ -123,6 +136,15 @@ class Read(Node):
     def _given(self, item: Item, records: Sequence[Record]) -> Result:
         if self.many:
             return emit("out", with_path(item.data, self.into, [shown(r) for r in records]))
+        if not records and self.needed is not None:
+            return Trouble(
+                error=InvalidRecord(
+                    f"looking for {self.entity} {item.key}",
+                    record=item.key,
+                    answered=self.needed,
+                    hint="Once it is there, retry the dead letter.",
+                )
+            )
         if not records:
             return emit("missing", item.data)
         if self.each:
@@ -139,6 +161,12 @@ class Read(Node):
                 )
             )
         return emit("out", with_path(item.data, self.into, shown(records[0])))
+
+
+def _of(found: Mapping[str, list[Record]], value: Any) -> list[Record]:
+    """The Records that a system gave for a value: those with just this one, else what differs in case only."""
+    told = str(value)
+    return found.get(told) or [r for one, rs in found.items() if one.casefold() == told.casefold() for r in rs]
 
 
 def typed(values: Mapping[str, Any], schema: EntitySchema | None) -> dict[str, Any]:
@@ -165,12 +193,12 @@ def _typed(value: Any, kind: FieldType | None) -> Any:
 _MINTABLE = re.compile(r"[^A-Za-z0-9_-]")
 
 
-def minted(place: Place, key: str) -> str:
+def minted(place: Place, key: str, node: str | None = None) -> str:
     """The external key of what a node makes for a business key: the same in every Run, so nothing is made twice."""
     plain = _MINTABLE.sub("_", key)
     if plain != key or len(plain) > 40:
         plain = f"{plain[:30]}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-    return f"{place.world.installation}-{place.flow}-{place.node}-{plain}"
+    return f"{place.world.installation}-{place.flow}-{node or place.node}-{plain}"
 
 
 class Upsert(Effect):
@@ -307,9 +335,11 @@ class Upsert(Effect):
             path = matched[0].payload["match"][0]
             selection = ByValues(path, [e.payload["match"][1] for e in matched])
             records = await _read(connector, self.entity, selection, [*paths, path])
+            by_value: dict[str, list[Record]] = {}
+            for record in records:
+                by_value.setdefault(str(encode(record.values).get(path)), []).append(record)
             for e in matched:
-                told = str(e.payload["match"][1])
-                out[id(e)] = [r for r in records if str(encode(r.values).get(path)) == told]
+                out[id(e)] = _of(by_value, e.payload["match"][1])
         return out
 
     async def send(self, place: Place, effects: Sequence[Sending]) -> Sequence[Answer]:
@@ -375,10 +405,15 @@ def _updates(effects: Sequence[Sending]) -> list[Update]:
 
 
 def _same(left: Any, right: Any) -> bool:
+    """Whether what stands there is what is wanted. Of an object only the wanted members count: the rest is its own."""
     if left in (None, "", [], {}) and right in (None, "", [], {}):
         return True
     if left == right:
         return True
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return all(_same(left.get(name), value) for name, value in right.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
     try:
         return Decimal(str(left)) == Decimal(str(right)) and not isinstance(left, bool) and not isinstance(right, bool)
     except InvalidOperation:
