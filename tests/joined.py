@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from isthmus.sandbox import odoo as odoo_sandbox
 from isthmus.store.database import Database
 
 CUSTOMERS = 12
+
+os.environ["COLUMNS"] = "200"
+"""How wide the screen is, told before the command line is first imported: no sentence that a test reads is folded."""
 
 
 @dataclass
@@ -59,7 +63,6 @@ def home(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     folder = tmp_path / "home"
     monkeypatch.setenv("ISTHMUS_HOME", str(folder))
     monkeypatch.setenv("DATABASE_URL", database.url.render_as_string(hide_password=False))
-    monkeypatch.setenv("COLUMNS", "160")
     for name in ("ISTHMUS_MASTER_KEY", "ISTHMUS_MASTER_KEY_OLD", "ISTHMUS_MASTER_KEY_COMMAND"):
         monkeypatch.delenv(name, raising=False)
     return folder

@@ -72,7 +72,6 @@ def isthmus(
 ) -> Isthmus:
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
     monkeypatch.setenv("DATABASE_URL", database.conninfo)
-    monkeypatch.setenv("COLUMNS", "200")
     return Isthmus(capsys)
 
 
