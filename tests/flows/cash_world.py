@@ -241,23 +241,26 @@ async def publish(runtime: Runtime, name: str, **bindings: str) -> None:
     await verbs.publish(runtime, name, actor="test")
 
 
-def stock(trade: Trade, quantity: float = 1000.0) -> None:
-    """Goods in the warehouse."""
+def stock(trade: Trade, quantities: Mapping[int, float] | None = None) -> None:
+    """Goods in the warehouse: quantities by variant, else plenty of everything."""
+    quantities = quantities or {trade.variants[sku]: 1000.0 for sku in PRODUCTS[:3]}
     [warehouse] = trade.read("stock.warehouse", [], "lot_stock_id")[:1]
     rows = [
-        {"product_id": trade.variants[sku], "location_id": warehouse["lot_stock_id"][0],
-         "inventory_quantity_auto_apply": quantity}
-        for sku in PRODUCTS[:3]
+        {"product_id": variant, "location_id": warehouse["lot_stock_id"][0], "inventory_quantity_auto_apply": quantity}
+        for variant, quantity in quantities.items()
     ]  # fmt: skip
     trade.odoo.call("stock.quant", "create", vals_list=rows, context={"inventory_mode": True})
 
 
 @asynccontextmanager
 async def cashing(
-    odoo: RealOdoo, systems: Systems, *, url: str = "", names: Sequence[str] = ("order-to-cash",)
+    odoo: RealOdoo, systems: Systems, *, url: str = "", names: Sequence[str] = ("order-to-cash",), **more: Any
 ) -> AsyncIterator[CashWorld]:
-    """Everything connected, master data loaded, goods in stock, and the flows published; `url` leads to Odoo too."""
-    async with paying() as rig, trading(odoo, systems, url=url) as trade:
+    """Everything connected, master data loaded, goods in stock, and the flows published; `url` leads to Odoo too.
+
+    `more` goes to the trading pair.
+    """
+    async with paying() as rig, trading(odoo, systems, url=url, **more) as trade:
         made = ["connection", "add", "gateway", "--kind", "bng_gateway", "--url", rig.up.url, "--no-check"]
         made += ["--set", "allow_loopback=true", "--set", "request_ceiling=8", "--set", "calls_per_second=0"]
         said = await isthmus(*made, "--secret", f"security_key={rig.up.settings.security_key}")
