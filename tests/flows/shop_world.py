@@ -20,9 +20,12 @@ from shop_visitor import HOOK_SECRET, Shopping, number, opened, stocked  # noqa:
 from isthmus.detect.poll import poll_connection  # noqa: E402
 from isthmus.operate.opening import opened as opened_runtime  # noqa: E402
 from isthmus.operate.runtime import Runtime  # noqa: E402
+from isthmus.sandbox.bng.shipping import fulfil  # noqa: E402
+from isthmus.sdk import Hint  # noqa: E402
 from isthmus.store import connections, flows  # noqa: E402
 from joined import Systems, connect_bng, isthmus  # noqa: E402
 
+__all__ = ["ADDRESS", "ShopWorld", "Shopping", "connect_shop", "opened", "shop_world"]
 ADDRESS = {
     "firstName": "Ada", "lastName": "Byron", "address1": "Kaai 7", "address2": "Dock 2", "city": "Gent", "zip": "9000",
     "countryCode": "BE", "phone": "+3291234567",
@@ -81,6 +84,20 @@ class ShopWorld:
         found = (await self.systems.in_bng("GET", "snapshot", entities=entity))[entity]
         return [one for one in found if all(one[name] == value for name, value in where.items())]
 
+    def ship(self, key: str, *lines: tuple[int, str], tracking: str = "") -> None:
+        """A ship notice of BNG's warehouse; without lines everything that is open leaves."""
+        notice: dict[str, Any] = {"Carrier": "UPS", **({"TrackingNumbers": [tracking]} if tracking else {})}
+        if lines:
+            notice["Lines"] = [{"LineNumber": number, "Quantity": quantity} for number, quantity in lines]
+        sandbox = self.systems.bng.sandbox
+        with sandbox.store.transaction():
+            fulfil(sandbox, key, notice)
+
+    async def lose(self, match: str, times: int, kind: str = "drop_after_commit") -> None:
+        """BNG does the work, and its answer is lost so many times."""
+        told = {"kind": kind, "next": times, "match": match, "method": "POST"}
+        await self.systems.in_bng("POST", "faults", **told)
+
     async def order_of(self, key: str) -> dict[str, Any]:
         """The one order of BNG that came of an order of the shop."""
         found = [
@@ -100,6 +117,12 @@ class ShopWorld:
                 self.runtime.flows.hear(conn, number, hints)
 
             await poll_connection(self.db, connection_id, await self.runtime.connector(row), entity, hear)
+
+    def hear(self, name: str, entity: str, *keys: str) -> None:
+        """What webhooks say: look at these records; the same ones again, in any order."""
+        number = self.one("select id from connection where name = :name", name=name)
+        with self.db.transaction() as conn:
+            self.runtime.flows.hear(conn, number, [Hint(entity=entity, key=key) for key in keys])
 
     async def quiet(self, seconds: float = 60.0) -> None:
         """Wait until nothing is under way."""
