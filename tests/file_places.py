@@ -53,7 +53,12 @@ async def sftp_server(root: Path) -> AsyncIterator[SftpPlace]:
     client_key = asyncssh.generate_private_key("ssh-ed25519")
     place = SftpPlace(root, 0, host_key.convert_to_public().get_fingerprint(), client_key=client_key)
 
+    open_now: list[asyncssh.SSHServerConnection] = []
+
     class Server(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            open_now.append(conn)
+
         def password_auth_supported(self) -> bool:
             return True
 
@@ -80,3 +85,6 @@ async def sftp_server(root: Path) -> AsyncIterator[SftpPlace]:
     finally:
         listening.close()
         await listening.wait_closed()
+        for conn in open_now:
+            conn.abort()
+            await conn.wait_closed()

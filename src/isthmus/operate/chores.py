@@ -48,6 +48,7 @@ def register(runtime: Runtime) -> None:
     runtime.engine.every("lanes", STALE_SECONDS, lanes)
     runtime.engine.every("clients", CHECK_SECONDS, writes)
     runtime.flows.register_chores()
+    runtime.files.register_chores()
 
 
 def ask_for_sweeps(conn: Connection, runtime: Runtime) -> list[str]:

@@ -23,6 +23,7 @@ from isthmus.mapping.rates import Rates
 from isthmus.model.clock import Clock, SystemClock, new_id
 from isthmus.model.policy import Side
 from isthmus.operate.assemble import Assembler, parse_pair
+from isthmus.operate.filewatch import FileWatch
 from isthmus.operate.fingerprint import check_fingerprint
 from isthmus.operate.flowruntime import FlowRuntime
 from isthmus.operate.secrets import SecretTokens, open_secrets
@@ -70,6 +71,7 @@ class Runtime:
         self.engine.job(POLL_JOB, self._poll)
         self.lane = Lane(database, self.clock, self.rng)
         self.flows = FlowRuntime(self)
+        self.files = FileWatch(self)
         self._open: dict[int, _Open] = {}
         self._pairs: dict[int, tuple[object, PairRuntime]] = {}
         self._fresh: dict[tuple[int, str], asyncio.Event] = {}
