@@ -23,7 +23,7 @@ from isthmus.store import pairs
 from joined import Systems, isthmus
 from real_odoo import OdooDatabases, RealOdoo
 
-pytestmark = [pytest.mark.odoo, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.odoo, pytest.mark.timeout(600)]
 
 
 @asynccontextmanager

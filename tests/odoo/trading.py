@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from isthmus.detect.poll import poll
+from isthmus.model.entities import ENTITIES as KNOWN
 from isthmus.model.policy import Side
 from isthmus.operate import lookups
 from isthmus.operate import pairs as pairs_verbs
@@ -134,23 +135,30 @@ class Trade:
 Change = Callable[[dict[str, Any]], None]
 
 
-def _files(settings: Mapping[str, Any], tables: Mapping[str, Sequence[tuple[str, str, str]]], change: Change) -> Any:
-    """The files of the trade template with settings, look-up rows (canonical, odoo, bng) and further changes."""
-    body = template("pairs", "odoo-bng-trade")
-    for name, value in (("pair", "main"), ("left", "odoo"), ("right", "bng"), ("environment", "sandbox")):
-        body = body.replace(f"${{{name}}}", value)
+def _files(
+    settings: Mapping[str, Any],
+    tables: Mapping[str, Sequence[tuple[str, str, str]]],
+    change: Change,
+    name: str = "odoo-bng-trade",
+) -> Any:
+    """The files of a template with settings, look-up rows (canonical, odoo, bng) and further changes."""
+    body = template("pairs", name)
+    for word, value in (("pair", "main"), ("left", "odoo"), ("right", "bng"), ("environment", "sandbox")):
+        body = body.replace(f"${{{word}}}", value)
     made = yaml.safe_load(body)
     made["settings"] |= {"shipping_product": "SHIP", "discount_product": "DISC", **settings}
     change(made)
-    files = {"pair.yaml": yaml.safe_dump(made), **lookups.shipped()}
-    for name, rows in tables.items():
+    described = [entity for entity in made["entities"] if entity not in KNOWN]
+    own = {f"entities/{entity}.yaml": template("entities", entity) for entity in described}
+    files = {"pair.yaml": yaml.safe_dump(made), **own, **lookups.shipped()}
+    for table, rows in tables.items():
         told = [
             f"{system},{value},{row[0]}"
             for row in rows
             for system, value in zip(("odoo", "bng"), row[1:], strict=True)
             if value
         ]
-        files[f"lookups/{name}.csv"] = "\n".join(["system,value,canonical", *told, ""])
+        files[f"lookups/{table}.csv"] = "\n".join(["system,value,canonical", *told, ""])
     return files
 
 
@@ -163,15 +171,16 @@ async def trading(
     tables: Mapping[str, Sequence[tuple[str, str, str]]] | None = None,
     change: Change = lambda made: None,
     url: str = "",
+    name: str = "odoo-bng-trade",
 ) -> AsyncIterator[Trade]:
-    """A pair of the trade template with a customer, a vendor and products linked on both sides."""
+    """A pair of a template that ships with a customer, a vendor and products linked on both sides."""
     made = ["connection", "add", "odoo", "--kind", "odoo", "--url", url or odoo.url, "--no-check", "--set"]
     made += [f"database={odoo.database}", "--set", f"login={odoo.login}", "--set", "allow_loopback=true"]
     for command in ([*made, "--secret", f"api_key={odoo.api_key}"], connect_bng(systems)):
         said = await isthmus(*command)
         assert said.code == 0, said
     async with opened() as runtime:
-        await pairs_verbs.apply(runtime, _files(settings or {}, tables or {}, change), actor="test")
+        await pairs_verbs.apply(runtime, _files(settings or {}, tables or {}, change, name), actor="test")
         trade = Trade(odoo, systems, runtime)
         trade.partner = trade.new(
             "res.partner", name="Azure", is_company=True, customer_rank=1, email="a@azure.example.com"

@@ -153,7 +153,12 @@ class Assembler:
                 by_origin=_by_origin(canonical, policy),
             )
         for name, binding in out.entities.items():
-            out.entities[name] = replace(binding, siblings=_siblings(out, binding), crowded=_crowded(out, binding))
+            out.entities[name] = replace(
+                binding,
+                siblings=_siblings(out, binding),
+                extensions=_extensions(out, binding),
+                crowded=_crowded(out, binding),
+            )
         return out
 
     def _side(
@@ -324,6 +329,14 @@ def _siblings(pair: PairRuntime, binding: EntityBinding) -> dict[Side, list[str]
             for e in pair.fan_out(side, binding.side(side).entity)
             if e is not binding and e.side(side).adopt == "linked" and e.canonical.extends != binding.name
         ]
+        for side in sides
+    }
+
+
+def _extensions(pair: PairRuntime, binding: EntityBinding) -> dict[Side, list[str]]:
+    sides: tuple[Side, Side] = ("left", "right")
+    return {
+        side: [e.name for e in pair.fan_out(side, binding.side(side).entity) if e.canonical.extends == binding.name]
         for side in sides
     }
 

@@ -41,8 +41,10 @@ def accept(
     for system_entity in sorted({h.entity for h in hints}):
         group = [h for h in hints if h.entity == system_entity]
         bindings = pair.fan_out(side, system_entity)
-        reserved = _reserved(conn, pair, side, bindings, [h.key for h in group])
+        picked = _reserved(conn, pair, side, bindings, [h.key for h in group])
         for binding in bindings:
+            # What a won lead became is a customer like any other: an Entity that extends this one reserves nothing.
+            reserved = {b.name: picked[b.name] for b in bindings if b.name in picked and _apart(binding, b)}
             agreed = _agreed(conn, pair, binding, side, [h.key for h in group])
             mine = [h for h in group if _concerns(binding, side, h.key, reserved, agreed)]
             known = _known_versions(conn, binding, side, mine)
@@ -73,6 +75,10 @@ def _reserved(
     """Keys that belong to an Entity which only takes linked records; no sibling Entity may adopt those."""
     picky = [b for b in bindings if b.side(side).adopt == "linked"]
     return {b.name: links.linked_keys(conn, pair.id, [b.name], side, keys) for b in picky}
+
+
+def _apart(binding: EntityBinding, sibling: EntityBinding) -> bool:
+    return sibling.canonical.extends is None or sibling.canonical.extends != binding.name
 
 
 def _concerns(

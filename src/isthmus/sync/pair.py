@@ -41,7 +41,8 @@ class EntityBinding:
 
     `shares` names the Entity that owns the fields both have when one physical record serves two Entities;
     `siblings` are Entities of the same kind of record that take only linked ones: theirs are not adopted here.
-    `foreign_policy` is this Entity's Policy for such a record: shared fields are only projected from the left.
+    `extensions` are Entities of the same kind of record that extend this one: a won lead refers to the customer it
+    became. `foreign_policy` is this Entity's Policy for such a record: shared fields are only projected from the left.
     `by_origin` are the Policies of records made on either side, where that decides which side owns a field.
     `crowded`: another Entity of the pair creates records of the same kind on one of the sides.
     `owners` says which side owns a record, where that goes by one of its values. `listened`: a flow wants to hear of
@@ -61,6 +62,7 @@ class EntityBinding:
     foreign_policy: EntityPolicy | None = None
     by_origin: Mapping[Side, EntityPolicy] = field(default_factory=dict)
     siblings: Mapping[Side, Sequence[str]] = field(default_factory=dict)
+    extensions: Mapping[Side, Sequence[str]] = field(default_factory=dict)
     crowded: bool = False
     listened: bool = False
     owners: Owners | None = None

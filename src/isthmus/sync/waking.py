@@ -11,7 +11,9 @@ from isthmus.sync.pair import EntityBinding
 
 
 def dependants(conn: Connection, entity: EntityBinding, linked: Sequence[tuple[str, str]]) -> list[changes.NewEvent]:
-    """Records held because they refer to one of these (side, key), which are linked now."""
+    """Records that refer to one of these (side, key), which are linked now: held for it, or the very same records as
+    another Entity, written without that reference.
+    """
     if not linked:
         return []
     sql = text(
@@ -20,7 +22,18 @@ def dependants(conn: Connection, entity: EntityBinding, linked: Sequence[tuple[s
     )
     needs = [f"{entity.name}:{side}:{key}" for side, key in linked]
     found = conn.execute(sql, {"pair_id": entity.pair_id, "needs": needs})
-    return [_event(entity, row.entity, row.side, row.key, "dependency") for row in found]
+    held = [_event(entity, row.entity, row.side, row.key, "dependency") for row in found]
+    return held + _extending(conn, entity, linked)
+
+
+def _extending(conn: Connection, entity: EntityBinding, linked: Sequence[tuple[str, str]]) -> list[changes.NewEvent]:
+    out = []
+    for side, names in entity.extensions.items():
+        keys = [key for at, key in linked if at == side]
+        for name in names:
+            found = links.linked_keys(conn, entity.pair_id, [name], side, keys)
+            out.extend(_event(entity, name, side, key, "dependency") for key in sorted(found))
+    return out
 
 
 def just_linked(conn: Connection, entity: EntityBinding, held: Sequence[letters.NewLetter]) -> list[changes.NewEvent]:
