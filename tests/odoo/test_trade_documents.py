@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from trading import Trade, trading
 
-from joined import Systems
+from joined import Systems, isthmus
 from real_odoo import OdooDatabases
 
 pytestmark = pytest.mark.odoo
@@ -226,6 +226,11 @@ async def test_an_invoice_whose_number_bng_has_already_is_held_and_not_made_twic
          "CustomerID": trade.customer, "CurrencyCode": "USD", "Subtotal": "1.00", "TaxTotal": "0.00",
          "TotalAmount": "1.00", "LineItems": [line]},
     )  # fmt: skip
+    staged = (await isthmus("load", "main", "--entity", "invoice", "--json")).json
+    assert staged["predicted"]["invoice"] == {"hold": 1}
+    loaded = await isthmus("load", "main", "--entity", "invoice", "--yes", "--json")
+    assert (loaded.code, loaded.json["done"]["invoice"]["held"]) == (0, 1), loaded
+    assert len(await trade.at_bng("invoice")) == 1
     await trade.settle()
     [letter] = await trade.letters()
     assert (letter["entity"], letter["kind"]) == ("invoice", "Ambiguous")
