@@ -23,6 +23,7 @@ from isthmus.flows.lane import Drained, FlowLane, intent_of
 from isthmus.flows.nodes.triggers import Schedule
 from isthmus.flows.surroundings import Bound, NewIntent
 from isthmus.mapping.lookups import LookupRow, Lookups, LookupTable
+from isthmus.model.canonical import encode
 from isthmus.model.clock import Clock
 from isthmus.model.schema import EntitySchema
 from isthmus.sdk.connector import Hint
@@ -368,7 +369,8 @@ class FlowRuntime:
         by_entity: dict[str, list[str]] = {}
         for hint in hints:
             by_entity.setdefault(hint.entity, []).append(hint.key)
-        self.wake_all(conn, flows.hear_connection(conn, connection_id, by_entity))
+        told = {(hint.entity, hint.key): encode(hint.record.values) for hint in hints if hint.record is not None}
+        self.wake_all(conn, flows.hear_connection(conn, connection_id, by_entity, told))
 
     async def _poll(self, args: dict[str, Any]) -> None:
         """Poll one Entity of one Connection that flows listen to without a pair."""

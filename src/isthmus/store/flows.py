@@ -211,8 +211,16 @@ def hear_pair(conn: Connection, pair_id: int, entity: str, applied: Sequence[App
     return tuple(sorted({*flows, *accept(conn, triggers)}))
 
 
-def hear_connection(conn: Connection, connection_id: int, hints: Mapping[str, Sequence[str]]) -> tuple[int, ...]:
-    """Tell the flows that listen to records of a Connection (entity → keys); returns those to be woken."""
+def hear_connection(
+    conn: Connection,
+    connection_id: int,
+    hints: Mapping[str, Sequence[str]],
+    told: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
+) -> tuple[int, ...]:
+    """Tell the flows that listen to records of a Connection (entity → keys); returns those to be woken.
+
+    `told` are the values of records, by entity and key, that came with an Event and cannot be read later.
+    """
     given = {"connection_id": connection_id, "entities": list(hints), "states": list(LISTENS)}
     found = conn.execute(_OF_CONNECTION, given).all() if hints else []
     triggers: list[NewTrigger] = []
@@ -223,7 +231,9 @@ def hear_connection(conn: Connection, connection_id: int, hints: Mapping[str, Se
                 name = connection_signal(connection_id, row.entity, key)
                 flows |= set(runs.signal(conn, name, {"entity": row.entity, "key": key}).flows)
             else:
-                data = {"entity": row.entity, "key": key}
+                data: dict[str, Any] = {"entity": row.entity, "key": key}
+                if told is not None and (row.entity, key) in told:
+                    data["record"] = dict(told[row.entity, key])
                 triggers.append(NewTrigger(flow_id=row.flow_id, node=row.node, key=key, data=data))
     return tuple(sorted({*flows, *accept(conn, triggers)}))
 
