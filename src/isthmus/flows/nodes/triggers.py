@@ -16,8 +16,8 @@ class RecordChanged(Trigger):
     """A Record changed: in a pair, once its Change is applied, or in one system, as its connector tells.
 
     The item says which: `entity`, `key`, and for a pair `left`, `right` and `side`. The Run's key is the Record's. What
-    the Record looks like now is read by the nodes behind: the Event is only a hint. Where a system cannot be asked later,
-    as for chargebacks, what its Event told is the item's `record`.
+    the Record looks like now is read by the nodes behind: the Event is only a hint. Where a system cannot be asked
+    later, as for chargebacks, what its Event told is the item's `record`.
     """
 
     LABEL: ClassVar[str] = "Record changed"
