@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -173,6 +174,33 @@ async def test_documents_are_taken_for_what_they_are_and_refused_when_changed(
     assert (
         "has changed since it was taken" in letter.error["answered"] or "not what was taken" in letter.error["answered"]
     )
+
+
+async def test_the_flow_of_the_documents_updates_prices_and_reports_what_it_could_not_read(
+    house: FlowInstallation, root: Path
+) -> None:
+    page = (HERE.parent.parent / "docs/howto/use-files-in-flows.md").read_text()
+    flow, large = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    erp = house.system("erp")
+    erp.put("product.template", {"default_code": "A", "list_price": "1"})
+    await house.publish(flow.replace("folder: inbox", "folder: in, quiet: 0s"), partner="place")
+    text = "Artikelnummer;Preis;Gültig ab;Sonst\nA;1.250,50;31.01.2026;x\nB;teuer;;\n;3,5;1.1.;\n"
+    (root / "in/prices.csv").write_text(text)
+    assert await look(house) == 1
+    await house.drain()
+    [row] = erp.rows["product.template"].values()
+    assert row.values["list_price"] == "1250.5"
+    assert (root / "rejected/prices.csv").read_text() == (
+        "Row,Problem\n3,row 3: column Preis: 'teuer' is no number\n"
+        "4,row 4: column Artikelnummer: it is empty; column Gültig ab: '1.1.' is no date as %d.%m.%Y\n"
+    )
+    house.rows("delete from flow returning 1")
+    large = large.replace("rows: 1000", "rows: 2").replace("partner, then", "partner, folder: in, quiet: 0s, then")
+    await house.publish(large, partner="place")
+    (root / "in/many.csv").write_text("a\n" + "1\n" * 5)
+    assert await look(house) == 1
+    await house.drain()
+    assert sorted(data["rows"] for data in house.ended("count")) == [1, 2, 2]
 
 
 @pytest.fixture
