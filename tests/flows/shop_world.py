@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from cash_world import BUSY, publish  # noqa: E402
 from shop_visitor import HOOK_SECRET, Shopping, number, opened, stocked  # noqa: E402
 
 from isthmus.detect.poll import poll_connection  # noqa: E402
+from isthmus.operate import flows as verbs  # noqa: E402
+from isthmus.operate.assemble import template  # noqa: E402
 from isthmus.operate.opening import opened as opened_runtime  # noqa: E402
 from isthmus.operate.runtime import Runtime  # noqa: E402
 from isthmus.sandbox.bng.shipping import fulfil  # noqa: E402
@@ -25,7 +27,7 @@ from isthmus.sdk import Hint  # noqa: E402
 from isthmus.store import connections, flows  # noqa: E402
 from joined import Systems, connect_bng, isthmus  # noqa: E402
 
-__all__ = ["ADDRESS", "ShopWorld", "Shopping", "connect_shop", "opened", "shop_world"]
+__all__ = ["ADDRESS", "ShopWorld", "Shopping", "connect_shop", "opened", "publish_as", "shop_world"]
 ADDRESS = {
     "firstName": "Ada", "lastName": "Byron", "address1": "Kaai 7", "address2": "Dock 2", "city": "Gent", "zip": "9000",
     "countryCode": "BE", "phone": "+3291234567",
@@ -167,6 +169,16 @@ async def connect_shop(shopping: Shopping) -> None:
     plain = ("--set", "allow_loopback=true", "--set", "points_per_second=0", "--set", "request_ceiling=5", "--no-check")
     said = await isthmus("connection", "add", "shop", "--kind", "shopify", "--url", shopping.up.url, *secrets, *plain)
     assert said.code == 0, said
+
+
+async def publish_as(runtime: Runtime, name: str, words: Mapping[str, str], **bindings: str) -> None:
+    """A flow that ships, with some words of its file changed as a house would."""
+    file = template("flows", name)
+    for old, new in words.items():
+        assert file.count(old) == 1, old
+        file = file.replace(old, new)
+    await verbs.bring_in(runtime, file, bindings=bindings, actor="test")
+    await verbs.publish(runtime, name, actor="test")
 
 
 @asynccontextmanager
