@@ -34,7 +34,7 @@ NOTE = "<!-- Written by `make docs` from the code; edit the code. -->"
 
 ENVIRONMENT = {
     "DATABASE_URL": "Your PostgreSQL 14 or newer; without it an embedded one is started.",
-    "ISTHMUS_FOLDERS": "Folders that connections of kind `folder` may use, divided by `:`. Default: `files` in the home.",
+    "ISTHMUS_FOLDERS": "Folders that `folder` connections may use, divided by `:`. Default `files` in the home.",
     "ISTHMUS_HOME": "The folder of the installation: embedded database, master key, local token. Default `~/.isthmus`.",
     "ISTHMUS_MASTER_KEY": "The master key as 64 hexadecimal digits, in place of the file `master.key`.",
     "ISTHMUS_MASTER_KEY_COMMAND": "A command that prints the master key: the client of a key service.",
