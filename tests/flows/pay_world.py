@@ -20,6 +20,17 @@ _numbers = itertools.count(1)
 PRICES = {"CHAIR": "20.50", "TABLE": "18.45"}
 
 
+def claimed(order: Mapping[str, Any], *lines: tuple[str, str]) -> dict[str, Any]:
+    """Lines and totals of a bill: quantity and price of each line of the order."""
+    rows = [
+        {"LineNumber": n, "ProductID": line["ProductID"], "Quantity": quantity, "UnitPrice": price,
+         "LineTotal": f"{Decimal(quantity) * Decimal(price):.2f}", "PurchaseOrderLineItemID": line["LineItemID"]}
+        for n, (line, (quantity, price)) in enumerate(zip(order["LineItems"], lines, strict=False), 1)
+    ]  # fmt: skip
+    total = f"{sum(Decimal(row['LineTotal']) for row in rows):.2f}"
+    return {"Subtotal": total, "TaxTotal": "0.00", "TotalAmount": total, "LineItems": rows}
+
+
 class PayWorld(CashWorld):
     """What buyers, BNG's warehouse, vendors and those who approve do, and what stands in the books."""
 
@@ -42,28 +53,24 @@ class PayWorld(CashWorld):
         [found] = await self.at_bng("purchase_order", PONumber=row["name"])
         return found
 
-    async def receive(self, key: str, *quantities: str) -> None:
-        """BNG's warehouse takes in goods, by line."""
-        lines = [{"LineNumber": n, "QuantityReceived": q} for n, q in enumerate(quantities, 1) if Decimal(q)]
-        await self.systems.in_bng("POST", "receive", id=key, receipt={"WarehouseCode": "WH", "Lines": lines})
+    async def receive(self, order: Mapping[str, Any], *quantities: str) -> None:
+        """BNG's warehouse takes in goods, so much of each line of the order."""
+        lines = [
+            {"LineNumber": line["LineNumber"], "QuantityReceived": quantity}
+            for line, quantity in zip(order["LineItems"], quantities, strict=False)
+        ]
+        notice = {"WarehouseCode": "WH", "Lines": lines}
+        await self.systems.in_bng("POST", "receive", id=order["PurchaseOrderID"], receipt=notice)
 
-    async def bill(self, order: Mapping[str, Any], *lines: tuple[str, str], **more: Any) -> str:
+    async def bill(self, order: Mapping[str, Any], *lines: tuple[str, str]) -> str:
         """A vendor's bill that arrives at BNG: quantity and price of each line of the order; its id."""
-        rows = []
-        for n, (line, (quantity, price)) in enumerate(zip(order["LineItems"], lines, strict=False), 1):
-            if Decimal(quantity):
-                total = f"{Decimal(quantity) * Decimal(price):.2f}"
-                rows.append({"LineNumber": n, "ProductID": line["ProductID"], "Quantity": quantity, "UnitPrice": price,
-                             "LineTotal": total, "PurchaseOrderLineItemID": line["LineItemID"]})  # fmt: skip
-        total = f"{sum(Decimal(row['LineTotal']) for row in rows):.2f}"
         number = f"V-{next(_numbers)}"
         given = {
             "InvoiceNumber": number, "ExternalID": f"vendor-{number}", "InvoiceType": "VendorBill",
             "InvoiceDate": "2026-03-02", "DueDate": "2026-03-12", "VendorID": order["VendorID"], "Status": "Open",
-            "PurchaseOrderID": order["PurchaseOrderID"], "CurrencyCode": "USD", "Subtotal": total, "TaxTotal": "0.00",
-            "TotalAmount": total, "LineItems": rows,
+            "PurchaseOrderID": order["PurchaseOrderID"], "CurrencyCode": "USD", **claimed(order, *lines),
         }  # fmt: skip
-        [key] = await self.trade.seed("invoice", {**given, **more})
+        [key] = await self.trade.seed("invoice", given)
         return key
 
     def questions(self) -> list[dict[str, Any]]:
@@ -74,7 +81,7 @@ class PayWorld(CashWorld):
     def answer(self, question: Mapping[str, Any], choice: str) -> None:
         """What a person decides."""
         with self.db.transaction() as conn:
-            runs.decide(conn, self.trade.runtime.flows, int(question["id"]), choice, by="ada", note="as agreed")
+            runs.decide(conn, self.trade.runtime.flows, int(question["id"]), choice, "ada", "as agreed")
 
     # -- in the books ------------------------------------------------------------------------------------------
 
@@ -103,6 +110,7 @@ async def paying_vendors(odoo: RealOdoo, systems: Systems, *, url: str = "") -> 
         with trade.runtime.db.transaction() as conn:
             conn.execute(text(IMPATIENT))
         await publish(trade.runtime, "procure-to-pay", bng="bng", odoo="odoo", trade="main")
-        world = PayWorld(trade, systems, None)  # type: ignore[arg-type]  # nothing is charged at a gateway here
+        no_gateway: Any = None
+        world = PayWorld(trade, systems, no_gateway)
         await world.work(1)
         yield world

@@ -45,7 +45,7 @@ async def house(database: Database) -> AsyncIterator[FlowInstallation]:
 
 
 @pytest.fixture
-async def world(house: FlowInstallation) -> World:
+async def world(house: FlowInstallation, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(house.db)
     with house.db.transaction() as conn:
         conn.execute(text("insert into connection (name, kind) values ('l', 'memory'), ('r', 'memory')"))
@@ -54,7 +54,7 @@ async def world(house: FlowInstallation) -> World:
     async def pair(_: int) -> tuple[Any, Any]:
         return None, made.pair
 
-    house.runtime.pair = pair  # type: ignore[method-assign]
+    monkeypatch.setattr(house.runtime, "pair", pair)
     await house.publish(TIES, main="main")
     return made
 

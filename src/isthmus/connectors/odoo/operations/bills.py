@@ -13,8 +13,8 @@ from pydantic import Field
 from isthmus.connectors.odoo.operations.desk import Row, number
 from isthmus.connectors.odoo.operations.forms import (
     INVOICE_FIELDS,
+    Document,
     Form,
-    InvoiceStands,
     Key,
     Quantity,
     invoice_called,
@@ -52,6 +52,21 @@ class Bill(Form):
     lines: tuple[BillLine, ...] = Field(
         default=(), description="What is billed; none: everything that was received and is not billed yet."
     )
+    most_beyond: Annotated[Decimal, Field(ge=0)] | None = Field(
+        default=None,
+        description="How much more of a line may be billed than arrived and is not billed yet, in per cent; beyond it "
+        "no bill is made, and `booked` is false: another bill came first. Unset: any quantity.",
+    )
+
+
+class BillStands(Form):
+    """A vendor's bill after the operation, or that there is none."""
+
+    booked: bool = Field(description="Whether there is a bill; not where `most_beyond` forbids it.")
+    invoice: Document | None = Field(default=None, description="The bill.")
+    total: Decimal | None = Field(default=None, description="Its total with taxes, in its own currency.")
+    residual: Decimal | None = Field(default=None, description="What of it is still to be paid.")
+    payment_state: str = Field(default="", description="Whether it is paid, in Odoo's own word.")
 
 
 class BillPurchaseOrder(Method[Any]):
@@ -63,7 +78,7 @@ class BillPurchaseOrder(Method[Any]):
         label="Bill a purchase order",
         summary="Makes the draft vendor bill of a purchase order; the same number of the vendor is never billed twice.",
         input=Bill,
-        result=InvoiceStands,
+        result=BillStands,
         lease={"order": PURCHASE},
         money=True,
         batch=20,
@@ -93,6 +108,7 @@ class BillPurchaseOrder(Method[Any]):
         )  # fmt: skip
         made = await self.desk.made_by(INVOICE, self.ABOUT.name, [row["id"] for row in bills])
         rows = {row["id"]: row for row in bills}
+        await self._what_is_open(works)
         for work in works:
             order = work.facts["order"] = orders.get(int(work.form.order))
             if order is None:
@@ -105,6 +121,15 @@ class BillPurchaseOrder(Method[Any]):
             work.called = f"purchase order {order['name']}"
             self._judge(work, order, rows.get(made.get(work.act.key, 0)), bills)
 
+    async def _what_is_open(self, works: Sequence[Work[Any]]) -> None:
+        """What arrived and what is billed of the lines of works that look at it, as `facts["open"]`."""
+        wanted = sorted({int(line.line) for w in works if w.form.most_beyond is not None for line in w.form.lines})
+        found = await self.desk.rows(
+            _LINE, wanted, ["qty_received", "qty_invoiced"], doing=f"reading what arrived of {len(wanted)} lines"
+        )
+        for work in works:
+            work.facts["open"] = {str(key): row for key, row in found.items()}
+
     def _judge(self, work: Work[Any], order: Row, bill: Row | None, bills: Sequence[Row]) -> None:
         wanted = work.form.reference
         twin = next(
@@ -112,7 +137,7 @@ class BillPurchaseOrder(Method[Any]):
             None,
         )
         if bill is not None and bill["state"] != "cancel":
-            work.result = invoice_stands(bill)
+            work.result = {**invoice_stands(bill), "booked": True}
         elif bill is not None:
             work.block(f"its {invoice_called(bill)} was cancelled", "Bill it again under a new key.")
         elif order["state"] not in _CONFIRMED:
@@ -124,6 +149,22 @@ class BillPurchaseOrder(Method[Any]):
                 kind=Conflicted,
                 bill=twin["id"],
             )
+        elif self._beyond(work):
+            work.result = {"booked": False}
+
+    @staticmethod
+    def _beyond(work: Work[Any]) -> bool:
+        """Whether more of a line is billed than may be, with what other bills have taken by now."""
+        form = work.form
+        if form.most_beyond is None:
+            return False
+        billed: dict[str, Decimal] = {}
+        for line in form.lines:
+            billed[line.line] = billed.get(line.line, Decimal(0)) + line.quantity
+        rows = work.facts["open"]
+        most = {line: (number(row["qty_received"]) - number(row["qty_invoiced"])) * (1 + form.most_beyond / 100)
+                for line, row in rows.items()}  # fmt: skip
+        return any(quantity > max(most.get(line, quantity), Decimal(0)) for line, quantity in billed.items())
 
     async def act(self, works: Sequence[Work[Any]]) -> None:
         await self._lines(works)
