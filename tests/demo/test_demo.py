@@ -16,6 +16,7 @@ from isthmus.errors import Misconfigured
 
 FIGURES = {
     "linked", "created", "conflicts", "dead_letters", "unexpected", "differences", "p50_ms", "p95_ms", "seconds",
+    "orders", "purchases",
 }  # fmt: skip
 
 
@@ -38,6 +39,11 @@ def test_everything_comes_to_its_expected_end(tmp_path: Path) -> None:
     assert told["linked"] > 1400
     assert told["created"] > 450
     assert told["dead_letters"] > 150
+    assert told["orders"] == {
+        "placed": 200, "shipped": 148, "shipped_in_part": 14, "reserved": 10, "confirmed": 4, "draft": 6,
+        "cancelled": 6, "left_out": 4, "held": 8,
+    }  # fmt: skip
+    assert told["purchases"] == {"placed": 50, "ordered": 34, "cancelled": 5, "left_out": 6, "held": 5}
     assert 0 < told["p50_ms"] <= told["p95_ms"]
     assert list(tmp_path.iterdir()) == [], "a demo that runs once leaves nothing behind"
 

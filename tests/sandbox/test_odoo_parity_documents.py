@@ -274,3 +274,14 @@ def test_the_sandbox_says_that_it_keeps_no_accounting(odoo: RealOdoo, model: str
         with pytest.raises(OdooRefused, match="keeps no accounting"):
             odoo.call(model_asked, method, **arguments)
     assert odoo.call("account.move", "search_count", domain=[]) == 0
+
+
+def test_documents_are_listed_and_marked_without_an_order_being_named(odoo: RealOdoo, goods: dict[str, int]) -> None:
+    order = sold(odoo, (goods["nail"], 1))
+    [first] = pickings(odoo, "sale_id", order)
+    for model in ("stock.picking", "stock.move", "stock.picking.type", "stock.location", "purchase.order"):
+        assert odoo.call(model, "search", domain=[], limit=1), model
+    rows = [[first["id"], "S1, #mark", "UPS"]]
+    told_back = odoo.call("stock.picking", "load", fields=[".id", "origin", "note"], data=rows)
+    assert told_back["ids"] == [first["id"]], told_back["messages"]
+    assert one(odoo, "stock.picking", first["id"], "origin")["origin"] == "S1, #mark"

@@ -84,7 +84,8 @@ async def _rehearsed(home: Path, kind: Literal["sandbox", "real"], as_json: bool
         say_json(result.line())
     else:
         for name, value in result.line().items():
-            out.print(f"{name:>13}  {value:,}", highlight=False)
+            told = "  ".join(f"{k} {n:,}" for k, n in value.items()) if isinstance(value, dict) else f"{value:,}"
+            out.print(f"{name:>13}  {told}", highlight=False)
     return result.good
 
 

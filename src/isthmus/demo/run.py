@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from isthmus.demo import trade as trades
 from isthmus.demo.edits import Editor
 from isthmus.demo.home import Home
 from isthmus.demo.outcome import Books, Placed, Unexpected, books, judge, placed
@@ -28,7 +29,7 @@ from isthmus.operate.runtime import Progress, Runtime
 from isthmus.security.tokens import local_token
 from isthmus.store import pairs
 
-PAIR, LEFT, RIGHT, TEMPLATE = "demo", "odoo", "bng", "odoo-bng"
+PAIR, LEFT, RIGHT, GATEWAY, TEMPLATE = "demo", "odoo", "bng", "gateway", "odoo-bng"
 ACTOR = "demo"
 PATIENCE_SECONDS = 60.0
 AGREEMENT_SECONDS = 15.0
@@ -47,7 +48,13 @@ class Demo:
     url: str = ""
     pair_id: int = 0
     things: list[Placed] = field(default_factory=list)
+    trade: trades.Trade = field(default_factory=trades.Trade)
     loaded: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def trades(self) -> bool:
+        """Whether orders run as well: on the sandboxes. A real Odoo gets master data only."""
+        return self.stage.kind == "sandbox"
 
     async def books(self) -> Books:
         """What the product says about the pair now."""
@@ -89,6 +96,8 @@ async def demo(
                 await _load(out, say, progress)
             async with _served(out, make_app, SERVICE_PORT if fixed_ports and free(SERVICE_PORT) else 0, stop):
                 await _hook(out, say)
+                if out.trades and not continues:
+                    await trades.publish(runtime, PAIR, LEFT, RIGHT, GATEWAY, ACTOR)
                 home.keep(_doors(out))
                 yield out
 
@@ -96,7 +105,8 @@ async def demo(
 async def _seed(out: Demo, say: Say) -> None:
     """Store every seed on both sides, the same way people's imports would; no webhook tells of it."""
     seeds = everything()
-    for entity, mine in (("vendor", seeds.vendors), ("customer", seeds.customers), ("product", seeds.products)):
+    products = [*seeds.products, *(trades.charges() if out.trades else ())]
+    for entity, mine in (("vendor", seeds.vendors), ("customer", seeds.customers), ("product", products)):
         lefts = await out.stage.odoo.make(entity, [record for seed in mine for record in seed.odoo])
         rights = await out.stage.bng.make(entity, [record for seed in mine for record in seed.bng])
         left, right = iter(lefts), iter(rights)
@@ -108,15 +118,18 @@ async def _seed(out: Demo, say: Say) -> None:
 async def _connect(out: Demo, say: Say) -> None:
     """Add both Connections and the pair, as `isthmus connection add` and `isthmus pair add` do."""
     runtime, stage = out.runtime, out.stage
-    for name, settings, secrets in (
-        (LEFT, stage.odoo_settings, stage.odoo_secrets),
-        (RIGHT, stage.bng_settings, stage.bng_secrets),
+    for name, kind, settings, secrets in (
+        (LEFT, "odoo", stage.odoo_settings, stage.odoo_secrets),
+        (RIGHT, "bng", stage.bng_settings, stage.bng_secrets),
+        (GATEWAY, "bng_gateway", stage.gateway_settings, stage.gateway_secrets),
     ):
         await connections.add(
-            runtime, name, kind=name, environment="sandbox", settings=settings, given=secrets, actor=ACTOR
+            runtime, name, kind=kind, environment="sandbox", settings=settings, given=secrets, actor=ACTOR
         )
     known = await runtime.db.run(pairs.listing)
-    if not any(row.name == PAIR for row in known):
+    if not any(row.name == PAIR for row in known) and out.trades:
+        await trades.apply_pair(runtime, PAIR, LEFT, RIGHT, ACTOR)
+    elif not any(row.name == PAIR for row in known):
         await pair_verbs.add(
             runtime, PAIR, left=LEFT, right=RIGHT, shipped=TEMPLATE, environment="sandbox", actor=ACTOR
         )
@@ -207,6 +220,8 @@ class Result:
     p50_ms: float
     p95_ms: float
     seconds: float
+    orders: dict[str, int] = field(default_factory=dict)
+    purchases: dict[str, int] = field(default_factory=dict)
     findings: list[Unexpected] = field(default_factory=list)
     differing: list[dict[str, Any]] = field(default_factory=list)
 
@@ -236,9 +251,12 @@ async def rehearse(out: Demo, say: Say, progress: Progress, began: float) -> Res
     await mend(troubles, out.things, editor, found, out.runtime)
     await _as_expected(out)
     say("One trouble of each kind is mended; the rest waits for a person, as it should")
+    if out.trades:
+        await trade(out, say)
     report = await sweeps.sweep(out.runtime, PAIR, progress)
     found, findings = await _as_expected(out)
-    differing = unexplained(report.differences, out.things, found)
+    findings += await ends(out, found)
+    differing = unexplained(report.differences, out.things, out.trade.held)
     return Result(
         linked=found.links,
         created=await out.runtime.db.run(_created, out.pair_id),
@@ -246,12 +264,27 @@ async def rehearse(out: Demo, say: Say, progress: Progress, began: float) -> Res
         dead_letters=len(found.letters),
         unexpected=len(findings),
         differences=len(differing),
+        orders=out.trade.counts(out.trade.orders),
+        purchases=out.trade.counts(out.trade.purchases),
         p50_ms=_percentile(editor.took, 50),
         p95_ms=_percentile(editor.took, 95),
         seconds=round(out.runtime.clock.monotonic() - began, 1),
         findings=findings,
         differing=differing,
     )
+
+
+async def trade(out: Demo, say: Say) -> None:
+    """Run all orders, while both systems fail now and then."""
+    out.trade = await trades.trading(out.stage, out.runtime, out.things, await out.books())
+    say("200 orders were placed at BNG and 50 in Odoo, shipped and cancelled, while calls failed on purpose")
+
+
+async def ends(out: Demo, found: Books) -> list[Unexpected]:
+    """Where the orders ended: fills the counts, and tells which ended elsewhere than expected."""
+    if not out.trade.orders:
+        return []
+    return await trades.judge_orders(out.stage, out.runtime, out.trade, found)
 
 
 async def _as_expected(out: Demo) -> tuple[Books, list[Unexpected]]:
@@ -290,9 +323,11 @@ async def settled(out: Demo) -> None:
         await asyncio.sleep(0.1)
 
 
-def unexplained(differences: Sequence[dict[str, Any]], things: Sequence[Placed], found: Books) -> list[dict[str, Any]]:
-    """Differences of a Sweep that no expected hold explains: neither a held record nor a disputed field."""
-    held: set[tuple[str, str, str]] = set()
+def unexplained(
+    differences: Sequence[dict[str, Any]], things: Sequence[Placed], orders: Iterable[tuple[str, str, str]]
+) -> list[dict[str, Any]]:
+    """Differences of a Sweep that no expected hold explains: neither a held record or order nor a disputed field."""
+    held = set(orders)
     disputed: dict[tuple[str, str], set[str]] = {}
     for thing in things:
         entity = thing.seed.entity

@@ -45,6 +45,15 @@ class BngDoor:
     client_secret: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayDoor:
+    """How a shop gets into the gateway sandbox, and the key of its own switches."""
+
+    url: str
+    security_key: str = field(repr=False)
+    admin_key: str = field(repr=False)
+
+
 class Odoo:
     """The Odoo of the demo: the sandbox or a real one."""
 
@@ -105,6 +114,58 @@ class Odoo:
             )
         )
 
+    async def count(self, products: Sequence[int], quantity: int) -> None:
+        """Count so many of each product in the warehouse."""
+        [house] = await self.call(
+            "stock.warehouse", "search_read", domain=[], fields=["lot_stock_id"], load="", limit=1
+        )
+        place = house["lot_stock_id"]
+        rows = [
+            {"product_id": product, "location_id": place, "inventory_quantity_auto_apply": quantity}
+            for product in products
+        ]
+        await self.call("stock.quant", "create", vals_list=rows, context={"inventory_mode": True})
+
+    async def buy(self, records: Sequence[Values]) -> list[int]:
+        """Make requests for quotation; returns their ids in order."""
+        return list(await self.call("purchase.order", "create", vals_list=list(records), context=QUIET))
+
+    async def confirm(self, purchases: Sequence[int]) -> None:
+        """Confirm requests for quotation: now they are orders."""
+        await self.call("purchase.order", "button_confirm", ids=list(purchases))
+
+    async def give_up(self, purchases: Sequence[int]) -> None:
+        """Cancel purchase orders."""
+        await self.call("purchase.order", "button_cancel", ids=list(purchases))
+
+    async def sales(self) -> dict[str, list[Values]]:
+        """All sales orders by their origin: state, total, and what of their goods is delivered or set aside.
+
+        `goods` are the numbers of the lines that are shipped at all; `reserved` says whether all of it is set aside.
+        """
+        names = ["state", "amount_total", "delivery_status", "origin"]
+        orders = await self.call("sale.order", "search_read", domain=[], fields=names, order="id", load="")
+        names = ["order_id", "sequence", "qty_delivered", "qty_delivered_method"]
+        lines = await self.call("sale.order.line", "search_read", domain=[], fields=names, load="")
+        domain = [["picking_code", "=", "outgoing"], ["state", "not in", ["assigned", "done", "cancel"]]]
+        short = await self.call("stock.move", "search_read", domain=domain, fields=["origin"], load="")
+        numbers = await self.call("sale.order", "search_read", domain=[], fields=["name"], load="")
+        named = {row["id"]: row["name"] for row in numbers}
+        lacking = {row["origin"] for row in short}
+        out: dict[str, list[Values]] = {}
+        for row in orders:
+            mine = [x for x in lines if x["order_id"] == row["id"] and x["qty_delivered_method"] == "stock_move"]
+            row["goods"] = {line["sequence"] for line in mine}
+            row["delivered"] = sum(line["qty_delivered"] for line in mine)
+            row["reserved"] = named[row["id"]] not in lacking
+            out.setdefault(row["origin"] or "", []).append(row)
+        return out
+
+    async def bought(self, purchases: Sequence[int]) -> dict[str, Values]:
+        """Purchase orders by key: state and total."""
+        rows = await self.call("purchase.order", "read", ids=list(purchases), fields=["state", "amount_total"], load="")
+        return {str(row["id"]): row for row in rows}
+
     async def with_email(self, entity: str, mail: str) -> list[int]:
         """The keys of the records with exactly this e-mail."""
         domain = [["email", "=", mail]]
@@ -133,9 +194,9 @@ class Bng:
         self._door = door
         self._token = ""
 
-    async def make(self, entity: str, records: Sequence[Values]) -> list[str]:
-        """Store records all at once, without webhooks; returns their ids in order."""
-        told = await self._people("seed", {"entity": entity, "records": list(records)})
+    async def make(self, entity: str, records: Sequence[Values], *, quiet: bool = True) -> list[str]:
+        """Store records all at once, without webhooks unless told otherwise; returns their ids in order."""
+        told = await self._people("seed", {"entity": entity, "records": list(records), "quiet": quiet})
         return [str(key) for key in told["ids"]]
 
     async def edit(self, entity: str, key: str | None, values: Values) -> Values:
@@ -154,12 +215,31 @@ class Bng:
         """One record over the API."""
         return dict(await self._api(f"{entity}s/{key}"))
 
+    async def ship(self, order: str, lines: Mapping[int, str] | None, tracking: str) -> None:
+        """A ship notice of BNG's warehouse: quantities by line number, everything that is open without them."""
+        notice: Values = {"Carrier": "UPS", "TrackingNumbers": [tracking]}
+        if lines:
+            notice["Lines"] = [{"LineNumber": number, "Quantity": quantity} for number, quantity in lines.items()]
+        await self._api(f"sales_orders/{order}/fulfillments", notice)
+
+    async def receive(self, order: str, lines: Mapping[int, str]) -> None:
+        """Goods of a purchase order arrive at BNG's warehouse: quantities by line number."""
+        rows = [{"LineNumber": number, "QuantityReceived": quantity} for number, quantity in lines.items()]
+        await self._people("receive", {"id": order, "receipt": {"Lines": rows}})
+
+    async def spoil(self, faults: Sequence[Values]) -> None:
+        """Have requests go wrong from now on, as these switches say; none: no more."""
+        headers = {"Authorization": f"Bearer {self._door.admin_key}"}
+        await _asked(self._session, "DELETE", f"{self._door.url}/sandbox/faults", headers, None)
+        for fault in faults:
+            await self._people("faults", fault)
+
     async def with_email(self, entity: str, mail: str) -> list[str]:
         """The keys of the records with exactly this e-mail."""
         told = await self._api(f"{entity}s?Email={quote(mail)}")
         return [str(row[key_field(entity)]) for row in told["Data"]]
 
-    async def _api(self, path: str) -> Any:
+    async def _api(self, path: str, body: Values | None = None) -> Any:
         if not self._token:
             pair = f"{self._door.client_id}:{self._door.client_secret}"
             login = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
@@ -167,7 +247,8 @@ class Bng:
             async with self._session.post(f"{self._door.url}/oauth/token", data=form, headers=login) as answer:
                 self._token = str((await answer.json())["access_token"])
         headers = {"Authorization": f"Bearer {self._token}"}
-        return await _asked(self._session, "GET", f"{self._door.url}/api/v1/{path}", headers, None)
+        verb = "GET" if body is None else "POST"
+        return await _asked(self._session, verb, f"{self._door.url}/api/v1/{path}", headers, body)
 
     async def search(self, entity: str, words: str, limit: int = 20) -> list[Values]:
         """Records whose name, e-mail or code holds the words."""
@@ -186,7 +267,40 @@ class Bng:
 
 def key_field(entity: str) -> str:
     """The field that holds the key of a BNG record."""
-    return f"{entity.title()}ID"
+    return f"{entity.title().replace('_', '')}ID"
+
+
+class Gateway:
+    """The payment gateway of the demo as a shop's check-out uses it: cards are one-time tokens, never numbers."""
+
+    def __init__(self, session: aiohttp.ClientSession, door: GatewayDoor) -> None:
+        self._session = session
+        self._door = door
+        self._cards = 0
+
+    async def charge(self, order: str, amount: str, *, at_once: bool) -> None:
+        """Authorise an order's total, or take it at once."""
+        self._cards += 1
+        form = {
+            "security_key": self._door.security_key, "type": "sale" if at_once else "auth", "amount": amount,
+            "payment_token": f"test-approve-card{self._cards}.{self._cards}", "orderid": order, "currency": "USD",
+        }  # fmt: skip
+        doing = f"charging order {order} at the gateway"
+        try:
+            async with self._session.post(f"{self._door.url}/api/transact.php", data=form) as answer:
+                told = await answer.text()
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise Unavailable(
+                doing, answered=f"{type(error).__name__}: {error}", hint="Is the demo running?"
+            ) from error
+        if "response=1&" not in f"{told}&":
+            raise RefusedByTarget(doing, answered=told[:200], hint="Correct what was asked.")
+
+    async def conditions(self, order: str) -> set[str]:
+        """What has become of an order's transactions, in the gateway's own words."""
+        headers = {"Authorization": f"Bearer {self._door.admin_key}"}
+        url = f"{self._door.url}/sandbox/transactions?order={quote(order)}"
+        return {str(row["condition"]) for row in await _asked(self._session, "GET", url, headers, None)}
 
 
 async def _asked(session: aiohttp.ClientSession, verb: str, url: str, headers: Mapping[str, str], body: Any) -> Any:

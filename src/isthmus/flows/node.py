@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
@@ -34,6 +35,7 @@ VARIABLES = ("item", "run")
 """What expressions see: the item's data, and the Run (`run.key`, `run.flow`, `run.started_at`)."""
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
+_ITEM = re.compile(r"\bitem\b(?:\.([A-Za-z_]\w*)(?!\w|\s*\())?")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -251,9 +253,18 @@ def failed(place: Place, item: Item, said: str, hint: str | None = None) -> Mapp
     )
 
 
+@lru_cache(maxsize=4_096)
+def _places(source: str) -> frozenset[str] | None:
+    """Which places of an item an expression can look at; None where it may be any: handing over a whole order costs."""
+    found = _ITEM.findall(source)
+    return None if "" in found else frozenset(found)
+
+
 def value_of(source: str, item: Item) -> Any:
     """What an expression gives for an item: plain values, numbers with decimals as text."""
-    found = expression(source, VARIABLES)({"item": item.data, "run": item.run.as_dict()})
+    looked_at = _places(source)
+    data = item.data if looked_at is None else {name: item.data[name] for name in looked_at if name in item.data}
+    found = expression(source, VARIABLES)({"item": data, "run": item.run.as_dict()})
     return repr(found) if isinstance(found, float) else found
 
 

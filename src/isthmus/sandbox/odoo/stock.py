@@ -362,7 +362,7 @@ class Picking(Behaviour):
     """stock.picking: numbered by its kind; its state follows from its moves."""
 
     def defaults(self, env: Env) -> Values:
-        return {"state": "draft", "move_type": "direct", "scheduled_date": env.now[:19], "company_id": env.company}
+        return {"state": "draft", "move_type": "direct", "priority": "0", "scheduled_date": env.now[:19]}
 
     def after_create(self, env: Env, ids: Sequence[int], given: Sequence[Values]) -> None:
         table = env.database.table(PICKING)
@@ -382,7 +382,7 @@ class Move(Behaviour):
         return {"state": "draft", "date": env.now[:19], "procure_method": "make_to_stock", "sequence": 10}
 
     def after_write(self, env: Env, ids: Sequence[int], values: Values, before: Sequence[Row]) -> None:
-        if "quantity" not in values:
+        if not {"quantity", "product_uom_qty"} & values.keys():
             return
         for old in before:
             row = env.database.table(MOVE).rows[old["id"]]
