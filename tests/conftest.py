@@ -1,3 +1,3 @@
 """Registers the fixtures that tests of several kinds share."""
 
-pytest_plugins = ["real_odoo", "database", "joined"]
+pytest_plugins = ["real_odoo", "database", "joined", "covered"]
