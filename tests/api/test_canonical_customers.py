@@ -178,9 +178,42 @@ async def test_a_client_of_the_right_side_reads_and_writes_bng(till: Caller, joi
     assert len(keys) == len(set(keys)) == 13
 
 
+async def test_a_long_list_of_bng_is_read_once_however_small_the_pages_of_the_client_are(
+    till: Caller, joined: Systems, service: Service
+) -> None:
+    shop = await new_client(service, "shop", side="right")
+    assert (await service.call("POST", "/api/v1/pairs/main/pause", {}))[0] == 200
+    rows = [{"CompanyName": f"Long {n}", "Email": f"long{n}@example.com"} for n in range(1200)]
+    await joined.in_bng("POST", "seed", entity="customer", records=rows)
+    before = await listings(joined)
+    keys, cursor, pages = [], "", 0
+    while True:
+        status, told, _ = await shop.call("GET", f"/customers?limit=100{cursor}")
+        assert status == 200, told
+        keys += [item["key"] for item in told["items"]]
+        pages += 1
+        if told["next"] is None:
+            break
+        cursor = f"&cursor={told['next']}"
+        if pages == 3:  # what comes behind is seen, what was passed over is not shown again
+            await joined.in_bng("POST", "seed", entity="customer", records=[
+                {"CompanyName": "Late", "Email": "late@example.com"}])  # fmt: skip
+    assert len(keys) == len(set(keys)) == 1213
+    assert (await at_bng(joined, "customer", CompanyName="Late"))[0]["CustomerID"] in keys
+    # A page of BNG holds more than one of ours, the next one is fetched ahead: never from the beginning again.
+    assert pages <= await listings(joined) - before <= 2 * pages
+
+
+async def listings(joined: Systems) -> int:
+    """How often BNG was asked for a page of customers."""
+    calls = (await joined.in_bng("GET", "calls"))["calls"]
+    return sum(count for name, count in calls.items() if name == "GET /api/v1/customers")
+
+
 async def test_what_is_not_there_is_said_plainly(till: Caller) -> None:
     for verb, path in (("GET", "/customers/999999"), ("GET", "/customers/abc"), ("GET", "/sales_orders"),
-                       ("PUT", "/customers/999999")):  # fmt: skip
+                       ("PUT", "/customers/999999"), ("GET", "/customers/a%2Fb"), ("PUT", "/customers/a%2Fb%20c"),
+                       ("GET", "/invoices/INV%2F2026%2F1")):  # fmt: skip
         status, told, _ = await till.call(verb, path, {"values": {"name": "x"}} if verb == "PUT" else None)
         assert (status, told["code"]) == (404, "not_found"), path
         assert told["next"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isthmus.sdk import Misconfigured
-from isthmus.sdk.paging import Page, Paging, first_page, next_page
+from isthmus.sdk.paging import Page, Paging, first_page, next_page, resume_token, resumed
 
 URL = "https://api.example/v1/things"
 
@@ -60,3 +60,26 @@ def test_a_link_header_is_followed_relative_or_not() -> None:
     assert after(paging, page, [], 5, '<https://api.example/v1/things?page=1>; rel="first"') is None
     with pytest.raises(Misconfigured):
         after(paging, page, [], 5, f"<{page.url}>; rel=next")
+
+
+@pytest.mark.parametrize("style", ["cursor", "page", "offset"])
+def test_a_page_is_asked_for_again_by_its_token(style: str) -> None:
+    paging = Paging(style=style, size=2)  # type: ignore[arg-type]  # the words are those of the form
+    first = first_page(paging)
+    assert resume_token(paging, first) == ""
+    second = after(paging, first, {"Paging": {"NextCursor": "abc"}}, 2)
+    assert second is not None
+    token = resume_token(paging, second)
+    again = resumed(paging, token)
+    assert again is not None
+    assert (again.params, again.skipped, resume_token(paging, again)) == (
+        second.params,
+        second.skipped if style != "cursor" else 0,
+        token,
+    )
+
+
+def test_what_is_no_token_of_this_system_begins_at_the_beginning() -> None:
+    for style, token in (("cursor", "page:3"), ("page", "page:x"), ("offset", "offset:-1"), ("link", "link:https://x"),
+                         ("none", "none:1"), ("page", ""), ("page", "42")):  # fmt: skip
+        assert resumed(Paging(style=style), token) is None, token  # type: ignore[arg-type]  # the words of the form

@@ -75,6 +75,14 @@ class Everything:
 Selection = ByKeys | ByExternalKeys | ByValues | Everything
 
 
+class Records(list["Record"]):
+    """A page of Records. `begins` is what `Everything(after=…)` takes to read this very page again and go on behind it;
+    empty for the first page, and where the key of the last Record is enough to go on.
+    """
+
+    begins: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
     """Says 'look at this record': what a webhook, a poll hit or a CDC row comes down to.

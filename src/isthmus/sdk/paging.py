@@ -115,3 +115,25 @@ def _page(paging: Paging, size: int | None, *, number: int, skipped: int = 0, to
     elif paging.style == "cursor" and token:
         params[paging.cursor_param] = token
     return Page(params, number=number, skipped=skipped, token=token)
+
+
+def resume_token(paging: Paging, page: Page) -> str:
+    """What `resumed` takes to ask for this page again; empty for the first one, and for links, which lead anywhere."""
+    told = {"cursor": page.token, "page": str(page.number), "offset": str(page.skipped)}.get(paging.style, "")
+    first = page.number == paging.first_page and not page.skipped
+    return "" if first or not told else f"{paging.style}:{told}"
+
+
+def resumed(paging: Paging, token: str | None, size: int | None = None) -> Page | None:
+    """The page of a token of `resume_token`; None for what is none of this system's."""
+    style, _, told = (token or "").partition(":")
+    if style != paging.style or not told:
+        return None
+    if style == "cursor":
+        return _page(paging, size, number=paging.first_page + 1, token=told)
+    if not (told.isascii() and told.isdigit()):
+        return None
+    if style == "page":
+        before = int(told) - paging.first_page
+        return _page(paging, size, number=int(told), skipped=max(0, before) * (size or paging.size))
+    return _page(paging, size, number=paging.first_page + 1, skipped=int(told)) if style == "offset" else None

@@ -62,7 +62,7 @@ def _readable(resource: str, entity: CanonicalEntity) -> None:
         return JSONResponse(await reading.page(await standing(runtime, client, resource), wanted))
 
     @router.get(
-        f"/{resource}/{{key}}",
+        f"/{resource}/{{key:path}}",
         name=f"get_{resource}",
         summary=f"Read one record of {called} by its key, as the client's system has it now.",
         responses={**_answers(200, _record(entity), "The record."), **PROBLEMS},
@@ -106,7 +106,7 @@ def _changeable(resource: str, entity: CanonicalEntity) -> None:
     writes = Depends(allowed(f"{resource}:write"))
 
     @router.put(
-        f"/{resource}/{{key}}",
+        f"/{resource}/{{key:path}}",
         name=f"change_{resource}",
         summary=f"Change a record of {entity.label.lower()}: what is left out stays, null empties.",
         responses={**_answers(200, _record(entity), "It stands there as wanted."), **PROBLEMS},

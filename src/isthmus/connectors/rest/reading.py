@@ -16,18 +16,28 @@ from isthmus.sdk import (
     Everything,
     IsthmusError,
     Misconfigured,
-    Record,
+    Records,
     SchemaDrift,
     Scope,
     Selection,
 )
 from isthmus.sdk.answers import dig
-from isthmus.sdk.paging import Page, first_page, next_page
+from isthmus.sdk.paging import Page, first_page, next_page, resume_token, resumed
 from isthmus.sdk.statuses import Meaning
 
 Pairs = Sequence[tuple[str, str]]
 Found = tuple[Row, str | None]
 """A row and, for a child, its parent's key."""
+
+
+class Rows(list[Row]):
+    """The rows of a page; `begins` is what asks for it again."""
+
+    begins: str = ""
+
+
+class _Found(list[Found]):
+    begins: str = ""
 
 
 class Reader:
@@ -71,14 +81,15 @@ class Reader:
 
     async def records(
         self, entity: str, selection: Selection, paths: Sequence[str], scope: Scope | None
-    ) -> AsyncIterator[list[Record]]:
+    ) -> AsyncIterator[Records]:
         """Pages of Records; `scope` maps fields to the one value, or the list of values, that they must have."""
         codec = self.codec(entity)
         doing = f"reading {entity} from {self._manifest.name}"
         codec.check_paths([*paths, *(dict(scope) if scope else ())], doing)
         async for page in self._rows(codec, selection, scope, doing):
             inside = [found for found in page if self._in_scope(codec, found[0], scope)]
-            records = [codec.record(row, paths, parent) for row, parent in inside]
+            records = Records(codec.record(row, paths, parent) for row, parent in inside)
+            records.begins = page.begins if isinstance(page, _Found) else ""
             if any(not record.key for record in records):
                 raise Misconfigured(
                     f"{doing}: a row holds no {codec.spec.key}",
@@ -98,17 +109,25 @@ class Reader:
         return answer, None
 
     async def lists(
-        self, spec: EntitySpec, params: Pairs, doing: str, *, size: int | None = None, ahead: bool = False
-    ) -> AsyncIterator[tuple[Answer, list[Row]]]:
+        self,
+        spec: EntitySpec,
+        params: Pairs,
+        doing: str,
+        *,
+        size: int | None = None,
+        ahead: bool = False,
+        begin: Page | None = None,
+    ) -> AsyncIterator[tuple[Answer, Rows]]:
         """Every page of a list, with the answer that carried it; `ahead`: the next is fetched while one is used."""
         fixed = list(self.filters(spec).fixed.items())
-        page: Page | None = first_page(self._manifest.paging, size)
+        page: Page | None = begin or first_page(self._manifest.paging, size)
         under_way: asyncio.Task[Answer] | None = None
         try:
             while page is not None:
                 answer = await (under_way or self._ask(spec, page, [*fixed, *params], doing))
                 under_way = None
-                rows = self._list_in(spec, answer, doing)
+                rows = Rows(self._list_in(spec, answer, doing))
+                rows.begins = resume_token(self._manifest.paging, page)
                 page = self._following(spec, page, answer, len(rows), size)
                 if ahead and page is not None:
                     under_way = asyncio.create_task(self._ask(spec, page, [*fixed, *params], doing))
@@ -244,13 +263,16 @@ class Reader:
     async def _everything(
         self, codec: EntityCodec, selection: Everything, scope: Scope | None, doing: str
     ) -> AsyncIterator[list[Found]]:
-        """All rows. Without an `after` filter a resumed reading starts again: that repeats, but never misses."""
+        """All rows. What resumes neither behind a key nor at a page starts again: that repeats, but never misses."""
         filters = self.filters(codec.spec)
         params = self._scope_params(codec.spec, scope)
-        if selection.after and filters.after_key:
+        begin = resumed(self._manifest.paging, selection.after)
+        if selection.after and filters.after_key and begin is None:
             params.append((filters.after_key, selection.after))
-        async for _, rows in self.lists(codec.spec, params, doing, ahead=True):
-            yield [(row, None) for row in rows]
+        async for _, rows in self.lists(codec.spec, params, doing, ahead=True, begin=begin):
+            found = _Found((row, None) for row in rows)
+            found.begins = "" if filters.after_key else rows.begins
+            yield found
 
     async def _children(
         self, codec: EntityCodec, parent: Parent, selection: Selection, scope: Scope | None, doing: str

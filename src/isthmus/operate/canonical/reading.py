@@ -11,7 +11,7 @@ from typing import Any
 
 from isthmus.errors import InvalidRecord
 from isthmus.operate.canonical.place import Standing, not_there, written_out
-from isthmus.sdk.connector import ByKeys, ByValues, Everything, Record
+from isthmus.sdk.connector import ByKeys, ByValues, Everything, Record, Records
 from isthmus.store import clients
 from isthmus.sync.match import key_forms, key_value
 
@@ -72,15 +72,21 @@ async def page(at: Standing, wanted: Wanted) -> dict[str, Any]:
 
 
 async def _walk(at: Standing, wanted: Wanted) -> tuple[list[Record], str | None]:
-    """Records behind the cursor. A system that can only read from the beginning is read again up to there."""
+    """Records behind the cursor. A system that can go on neither behind a key nor at a page of its own is read again
+    up to there. `first`, `last` and `passed` are those of its page in which we stopped.
+    """
     begun = _opened(wanted.cursor) if wanted.cursor else {}
     out: list[Record] = []
     first, last, passed, looked = begun.get("first"), begun.get("last"), int(begun.get("passed", 0)), 0
+    place = str(begun.get("page", ""))
     skipping: bool | None = None if begun else False
     skipped = 0
     here = at.here
-    async for records in here.connector.read(here.entity, Everything(last), here.mapping.paths, here.scope):
-        for record in records:
+    async for records in here.connector.read(here.entity, Everything(place or last), here.mapping.paths, here.scope):
+        begins = records.begins if isinstance(records, Records) else ""
+        for n, record in enumerate(records):
+            if n == 0 and begins and begins != place and len(out) < wanted.limit and looked < MOST_LOOKED_AT:
+                place, first, passed, skipping = begins, None, 0, False
             if skipping is None:
                 skipping = record.key == first
             if skipping:
@@ -88,7 +94,7 @@ async def _walk(at: Standing, wanted: Wanted) -> tuple[list[Record], str | None]
                 skipping = record.key != last and skipped < passed
                 continue
             if len(out) == wanted.limit or looked == MOST_LOOKED_AT:
-                return out, _sealed({"first": first, "last": last, "passed": passed})
+                return out, _sealed({"first": first, "last": last, "passed": passed, "page": place})
             looked, passed, first, last = looked + 1, passed + 1, first or record.key, record.key
             if _fits(record, wanted):
                 out.append(record)
@@ -157,7 +163,8 @@ def _opened(cursor: str) -> dict[str, Any]:
     try:
         found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if isinstance(found, dict) and isinstance(found["first"], str) and isinstance(found["last"], str):
-            return {"first": found["first"], "last": found["last"], "passed": int(found["passed"])}
+            place = str(found.get("page", ""))
+            return {"first": found["first"], "last": found["last"], "passed": int(found["passed"]), "page": place}
     except (ValueError, KeyError, TypeError):
         pass
     raise InvalidRecord(
