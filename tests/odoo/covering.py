@@ -306,10 +306,10 @@ class Table:
 
     def columns(self, model: str, ids: Any, names: Sequence[str]) -> dict[str, list[Any]]:
         """The lines of a document in their order, column by column; sections and notes are none."""
-        asked = {*names, "sequence", *({"display_type"} & self.fields(model).keys())}
+        asked = {*names, *({"display_type", "sequence"} & self.fields(model).keys())}
         rows = self.up.odoo.call(model, "read", ids=ids, fields=sorted(asked))
         told = [r for r in rows if not str(r.get("display_type") or "").startswith("line_")]
-        told.sort(key=lambda r: (r["sequence"], r["id"]))
+        told.sort(key=lambda r: (r.get("sequence", 0), r["id"]))
         return {name: [self._shown(model, name, r[name]) for r in told] for name in names}
 
     def _shown(self, model: str, name: str, value: Any) -> Any:
