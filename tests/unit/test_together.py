@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from isthmus.sync.together import together
+from isthmus.sdk.together import together
 
 
 async def test_results_come_in_the_order_of_the_work() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -26,6 +25,7 @@ from isthmus.model.policy import Direction, EntityPolicy, FieldPolicy, Guard, Ow
 from isthmus.model.policy import Rule as Owner
 from isthmus.model.schema import EntitySchema
 from isthmus.sdk.connector import Connector
+from isthmus.sdk.together import together
 from isthmus.sync.pair import EntityBinding, PairRuntime, SideBinding
 
 _SIDES: tuple[Side, Side] = ("left", "right")
@@ -85,7 +85,7 @@ async def _described(
 ) -> tuple[dict[Side, dict[str, EntitySchema]], dict[Side, dict[str, EntitySchema]]]:
     """What both systems say of the Entities that are mapped, and of those that rows of them are."""
     sides = list(enumerate(_SIDES))
-    told = await asyncio.gather(
+    told = await together(
         *(schemas(connectors[side], [pair[n].system_entity for pair in mappings.values()]) for n, side in sides)
     )
     known = dict(zip(_SIDES, told, strict=True))

@@ -14,11 +14,11 @@ from isthmus.model.canonical import encode
 from isthmus.model.policy import Side
 from isthmus.operate.busy import busy, refuse_halted
 from isthmus.operate.runtime import Progress, Runtime
+from isthmus.sdk.together import together
 from isthmus.store import pairs
 from isthmus.sync.load import Loader, Prediction, figures, predict
 from isthmus.sync.pair import PairRuntime
 from isthmus.sync.settle import Context, Tally
-from isthmus.sync.together import together
 
 
 @dataclass(slots=True)

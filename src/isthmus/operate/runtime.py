@@ -31,6 +31,7 @@ from isthmus.sdk.connector import Connector
 from isthmus.sdk.network import NetworkPolicy
 from isthmus.sdk.registry import find
 from isthmus.sdk.services import Services
+from isthmus.sdk.together import together
 from isthmus.security.vault import KeyRing
 from isthmus.store import auditlog, connections, pairs
 from isthmus.store.database import Database
@@ -150,7 +151,7 @@ class Runtime:
             "left": (left.id, left.name, await self.connector(left)),
             "right": (right.id, right.name, await self.connector(right)),
         }
-        await asyncio.gather(
+        await together(
             check_fingerprint(self.db, left, connectors["left"][2]),
             check_fingerprint(self.db, right, connectors["right"][2]),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from isthmus.model.card import holds_card_number
 from isthmus.model.clock import Clock
 from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import ByExternalKeys, ByKeys, ByValues, Record, Selection
+from isthmus.sdk.together import together
 from isthmus.store import expected, letters, links
 from isthmus.store.database import Database
 from isthmus.sync.match import Candidate, Match, is_root, key_forms, match, strong_keys
@@ -65,7 +65,7 @@ class Gatherer:
         """Fill in both sides of Items whose keys are known; then match those without a Link."""
         linked = [item for item in items if item.link is not None]
         unlinked = [item for item in items if item.link is None]
-        await asyncio.gather(
+        await together(
             self._fetch(entity.left, [i.left for i in linked]),
             self._fetch(entity.right, [i.right for i in linked]),
             self._fetch(entity.left, [i.left for i in unlinked if i.origin == "left"], new=True),

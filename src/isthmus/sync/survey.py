@@ -16,13 +16,13 @@ from isthmus.model.canonical import CanonicalEntity, Value
 from isthmus.model.clock import Clock
 from isthmus.model.policy import Side, other
 from isthmus.sdk.connector import ByKeys, Everything, Record
+from isthmus.sdk.together import together
 from isthmus.store import expected, letters
 from isthmus.store.database import Database
 from isthmus.store.links import Released, tombstones
 from isthmus.sync.gather import EXTERNAL_KEY_PATH, Gatherer, carries_anothers_key, display_name, link_of, read_all
 from isthmus.sync.match import Candidate, Match, is_root, key_value, match
 from isthmus.sync.pair import EntityBinding, SideBinding
-from isthmus.sync.together import together
 from isthmus.sync.work import Item, Link, Seen
 
 Progress = Callable[[str, str, int, int | None], None]

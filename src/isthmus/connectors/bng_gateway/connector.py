@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -54,6 +53,7 @@ from isthmus.sdk import (
     Verdict,
     WebhookRequest,
 )
+from isthmus.sdk.together import together
 
 
 class GatewayConnector(Connector):
@@ -199,7 +199,7 @@ class GatewayConnector(Connector):
                 yield [_narrowed(r, paths) for r in records if _selected(r, selection)]
 
     async def _of_orders(self, keys: Sequence[str]) -> list[Transaction]:
-        found = await asyncio.gather(*(self.gateway.find(key) for key in dict.fromkeys(keys)))
+        found = await together(*(self.gateway.find(key) for key in dict.fromkeys(keys)))
         return [t for transactions in found for t in transactions]
 
     async def _customers(self, selection: Selection, paths: Sequence[str]) -> AsyncIterator[Sequence[Record]]:
@@ -207,7 +207,7 @@ class GatewayConnector(Connector):
         named = isinstance(selection, ByValues) and selection.path == "VaultID"
         if isinstance(selection, ByKeys | ByExternalKeys) or (isinstance(selection, ByValues) and named):
             keys = selection.values if isinstance(selection, ByValues) else selection.keys
-            found = await asyncio.gather(*(queries.customer(str(key)) for key in dict.fromkeys(keys)))
+            found = await together(*(queries.customer(str(key)) for key in dict.fromkeys(keys)))
             yield [customer_record(c, paths) for c in found if c is not None]
             return
         every = (*paths, selection.path) if isinstance(selection, ByValues) else tuple(paths)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,6 +14,7 @@ from isthmus.connectors.bng_gateway.values import Settlement, Transaction, Vault
 from isthmus.connectors.bng_gateway.wire import Wire
 from isthmus.model.card import mask
 from isthmus.sdk import Clock
+from isthmus.sdk.together import together
 
 MOST_IDS = 50
 """Ids in one question."""
@@ -49,7 +49,7 @@ class Queries:
         wanted = [key for key in dict.fromkeys(ids) if key.isascii() and key.isdigit()]  # others are no ids of theirs
         parts = [wanted[start : start + MOST_IDS] for start in range(0, len(wanted), MOST_IDS)]
         doing = "reading transactions" if len(wanted) != 1 else f"reading transaction {mask(wanted[0])}"
-        answers = await asyncio.gather(*(self._wire.query({"transaction_id": ",".join(p)}, doing=doing) for p in parts))
+        answers = await together(*(self._wire.query({"transaction_id": ",".join(p)}, doing=doing) for p in parts))
         found = {t.id: t for answer in answers for t in transactions_in(answer)}
         return {key: found[key] for key in wanted if key in found}
 

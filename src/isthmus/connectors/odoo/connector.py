@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -57,6 +56,7 @@ from isthmus.sdk import (
     Verdict,
     WebhookRequest,
 )
+from isthmus.sdk.together import together
 
 EXTERNAL_KEY = "@external_key"
 """The path that asks for Record.external_key."""
@@ -112,7 +112,7 @@ class OdooConnector(Connector):
     async def describe(self, entities: Sequence[str] | None = None) -> Sequence[EntitySchema]:
         if entities is not None:
             await self.wire.version()  # asked once, before all the others want to know it
-            return await asyncio.gather(*(self._schema(name) for name in entities))
+            return await together(*(self._schema(name) for name in entities))
         found = []
         for name in SHOWN:
             try:

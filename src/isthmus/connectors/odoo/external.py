@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from isthmus.connectors.odoo.fields import Fields
 from isthmus.connectors.odoo.natural import KEPT_SECONDS
 from isthmus.connectors.odoo.wire import Wire
 from isthmus.sdk import InvalidRecord, IsthmusError, Misconfigured, SchemaDrift
+from isthmus.sdk.together import together
 
 MODULE = "__isthmus__"
 """The namespace of our External IDs; no module can have this name, so no upgrade ever removes them."""
@@ -112,7 +112,7 @@ class ExternalIds:
             found = await self._among_ours(model, wanted, most=max(_WINDOW, 2 * len(wanted)))
         rest = [key for key in wanted if key not in found]
         doubtful = []
-        for key, one in zip(rest, await asyncio.gather(*(self._one(model, key) for key in rest)), strict=True):
+        for key, one in zip(rest, await together(*(self._one(model, key) for key in rest)), strict=True):
             if one:
                 found[key] = one
             elif one is None:

@@ -11,6 +11,7 @@ from typing import Any
 from isthmus.connectors.odoo.private import PRIVATE, is_private
 from isthmus.connectors.odoo.wire import Wire
 from isthmus.sdk import EntitySchema, Field, FieldType, Misconfigured, SchemaDrift
+from isthmus.sdk.together import together
 
 ATTRIBUTES = (
     "type", "string", "help", "required", "readonly", "relation", "relation_field", "selection", "digits", "size",
@@ -163,12 +164,10 @@ class Fields:
     async def schema(self, name: str) -> EntitySchema:
         """The Entity as it is now, custom fields included, with the rights of this user."""
         model = await self.model(name, fresh=True)
-        label, create, write, unlink = await asyncio.gather(
-            self._label(name), self.may(name, "create"), self.may(name, "write"), self.may(name, "unlink")
-        )
+        create, write, unlink = await together(*(self.may(name, right) for right in ("create", "write", "unlink")))
         return EntitySchema(
             name=name,
-            label=label,
+            label=await self._label(name),
             fields={one.name: one.described() for one in model.fields.values()},
             can_create=create,
             can_update=write,

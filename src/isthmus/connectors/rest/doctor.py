@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from isthmus.connectors.rest.wire import Wire
 from isthmus.sdk import AuthFailed, Finding, IsthmusError, Misconfigured
 from isthmus.sdk.answers import dig
 from isthmus.sdk.auth import OAuth
+from isthmus.sdk.together import together
 
 
 class Doctor:
@@ -31,7 +31,7 @@ class Doctor:
         if any(finding.status == "problem" for finding in login):
             return login
         names = [name for name, spec in self._manifest.entities.items() if spec.parent is None]
-        looks = await asyncio.gather(*(self._entity(name) for name in names))
+        looks = await together(*(self._entity(name) for name in names))
         entities = [finding for findings, _ in looks for finding in findings]
         headers = next((seen for _, seen in looks if seen), {})
         same = {(finding.message, finding.fix) for finding in entities}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from isthmus.connectors.odoo.fields import Fields
 from isthmus.sdk import Finding, Misconfigured, Operation, SchemaDrift
+from isthmus.sdk.together import together
 
 _SALE = (("sale.order", "write"),)
 _STOCK = (("stock.picking", "write"), ("stock.move", "write"))
@@ -46,7 +46,7 @@ RIGHTS: Mapping[str, Sequence[tuple[str, str]]] = {
 async def rights_finding(fields: Fields, operations: Sequence[Operation]) -> Finding:
     """One line of the doctor: how many operations can be called, and what the others lack."""
     wanted = sorted({right for one in operations for right in RIGHTS[one.name]})
-    granted = dict(zip(wanted, await asyncio.gather(*(_granted(fields, *right) for right in wanted)), strict=True))
+    granted = dict(zip(wanted, await together(*(_granted(fields, *right) for right in wanted)), strict=True))
     absent = [one for one in operations if any(granted[right] is None for right in RIGHTS[one.name])]
     denied = [
         one for one in operations if one not in absent and not all(granted[right] for right in RIGHTS[one.name])
