@@ -27,7 +27,7 @@ def dependants(conn: Connection, entity: EntityBinding, linked: Sequence[tuple[s
 
 
 def _extending(conn: Connection, entity: EntityBinding, linked: Sequence[tuple[str, str]]) -> list[changes.NewEvent]:
-    out = []
+    out: list[changes.NewEvent] = []
     for side, names in entity.extensions.items():
         keys = [key for at, key in linked if at == side]
         for name in names:
