@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shipped import TEMPLATES, text_of
+from shipped import TEMPLATES, compiled, text_of
 
 from isthmus.errors import Misconfigured
 from isthmus.mapping.cel import FUNCTIONS, expression
@@ -18,7 +18,15 @@ from isthmus.mapping.problem import TransformProblem
 from isthmus.mapping.rules import check_rules, load_rules
 from isthmus.model.canonical import Value
 from isthmus.model.entities import ENTITIES
-from isthmus.model.policy import Side
+from isthmus.model.pairfile import EntityFile
+from isthmus.model.policy import Side, other
+from isthmus.operate.assemble import policy_of
+from isthmus.sdk.connector import Record
+from isthmus.sync.pair import EntityBinding, SideBinding
+from isthmus.sync.plan import plan
+from isthmus.sync.planned import Plan
+from isthmus.sync.work import Item
+from isthmus.testing.memory import MemoryConnector, MemorySystem
 
 ADDRESS = {"line1": "1 Main St", "city": "Erie", "country": "US"}
 LINE = {
@@ -219,6 +227,43 @@ def test_the_rule_fires_with_its_severity_at_its_place_only(entity: str, rule: s
             [(compiled.field, severity)] if place in ("both", side) else []
         )
         assert all("{value}" not in p.message for p in found)
+
+
+def planned(entity: str, side: Side, values: dict[str, Any]) -> Plan:
+    """What would be done before `side` with a new record whose values these are, by all rules that ship."""
+    told = EntityFile.model_validate(yaml.safe_load(text_of("pairs", "odoo-bng-all"))["entities"][entity])
+    told = told.model_copy(update={"create_left": True, "create_right": True})
+    canonical, sides = ENTITIES[entity], {}
+    for which, part in (("left", told.left), ("right", told.right)):
+        mapping = compiled(part.mapping)
+        connector = MemoryConnector(MemorySystem(prefix=which[0]))
+        sides[which] = SideBinding(side=which, connection_id=1, connection=which, connector=connector, mapping=mapping,
+                                   entity=mapping.system_entity)  # fmt: skip
+    binding = EntityBinding(
+        pair_id=1, pair="main", installation="t", name=entity, canonical=canonical, left=sides["left"],
+        right=sides["right"], policy=policy_of(canonical, told), rules=shipped(entity),
+    )  # fmt: skip
+    item = Item(origin=other(side), partners={n: (str(n), str(n)) for n in range(1, 10)})
+    seen = item.seen(other(side))
+    seen.key, seen.record = "1", Record(key="1", values={})
+    seen.values = {**dict.fromkeys(canonical.fields), **values}
+    return plan(binding, item)
+
+
+@pytest.mark.parametrize("entity", FIRES)
+def test_a_bad_record_is_held_by_its_rule_before_anything_is_written_and_a_good_one_is_not(entity: str) -> None:
+    messages = {one.name: max(one.message.split("{value}"), key=len) for one in shipped(entity)}
+    for side in SIDES:
+        good = planned(entity, side, GOOD[entity])
+        assert not any(told in str(good.error) for told in messages.values()), (side, good.error)
+        for name, (wrong, severity, place) in FIRES[entity].items():
+            if place not in ("both", side):
+                continue
+            bad = planned(entity, side, {**GOOD[entity], **wrong})
+            if severity == "block":
+                assert (bad.writes, messages[name] in str(bad.error)) == ([], True), (name, side, bad.error)
+            else:
+                assert any(messages[name] in warning for warning in bad.warnings), (name, side, bad.warnings)
 
 
 def rule(check: str, field: str = "name") -> Any:
