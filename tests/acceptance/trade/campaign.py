@@ -12,18 +12,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.installation import NeverQuiet, drop_database, new_database, own_postgres
-from tests.acceptance.trade import books, variants
+from tests.acceptance.bng import BngRefused
+from tests.acceptance.installation import CommandFailed, NeverQuiet, drop_database, new_database, own_postgres
+from tests.acceptance.odoo import OdooRefused
+from tests.acceptance.trade import books, payables, purchases, variants
+from tests.acceptance.trade.gateway import GatewayRefused
 from tests.acceptance.trade.market import Market, open_market
-from tests.acceptance.trade.orders import Order, Seen
-from tests.acceptance.trade.subject import Trading
+from tests.acceptance.trade.orders import Order, Seen, World
+from tests.acceptance.trade.purchases import Purchase
+from tests.acceptance.trade.subject import FLOWS, Trading
 
-FLOWS = ("order-to-cash",)
 LOOK_SECONDS = 0.5
 
 
@@ -52,10 +55,12 @@ class Campaign:
         self.market: Market = open_market(options.seed)
         self.dsn = new_database(self.postgres)
         self.product = Trading(folder / "installation", self.dsn)
+        self.world = World(self.market, self.product)
         self.orders = variants.orders(options.orders, options.seed)
-        self.waiting: dict[str, list[Order]] = {}
+        self.purchases = purchases.purchases(options.purchases, options.seed)
         self.acts: Counter[str] = Counter()
         self.verdict = books.Verdict()
+        self.refused: list[str] = []
         self.rested = 0.0
         self._seen: dict[str, Seen] = {}
         self._looked = 0.0
@@ -91,7 +96,7 @@ class Campaign:
 
     def trade(self) -> None:
         """Everything people do, in random order, the service killed now and then while a write is on its way."""
-        todo = [order for order in self.orders if order.acts]
+        todo: list[Order | Purchase] = [*self.orders, *self.purchases]
         total = sum(len(order.acts) for order in todo)
         done = kills = 0
         last = time.monotonic()
@@ -109,27 +114,46 @@ class Campaign:
                 self.say(f"{done} of {total} acts; killed{' with a write on its way' if sent else ''}")
             if time.monotonic() - last > self.options.patience:
                 waits = [f"{o.number} ({o.variant}) waits to {o.acts[0].name}" for o in todo]
-                held = "\n".join(self.product.held()[1])
-                raise NeverQuiet(f"nothing went on: {'; '.join(waits)}\n{held}\n{self.product.journey(todo[0].key)}")
+                told = [*self.product.held()[1], *(self.product.journey(o.key) for o in todo[:3])]
+                raise NeverQuiet("\n".join([f"nothing went on: {'; '.join(waits)}", *told]))
 
-    def _ready(self, todo: list[Order]) -> Order | None:
+    def _ready(self, todo: Sequence[Order | Purchase]) -> Order | Purchase | None:
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self.product.must_run()
-            self._seen, self._looked = look(self.market), time.monotonic()
-        ready = [order for order in todo if order.acts[0].when(self._seen.get(order.key, {}))]
+            self._seen, self._looked = look(self.world), time.monotonic()
+            for purchase in self.purchases:
+                purchase.key = self._seen.get(purchase.name, {}).get("key", "")
+        ready = [order for order in todo if order.acts[0].when(self._seen.get(order.ref, {}))]
         return self.dice.choice(ready) if ready else None
 
-    def _act(self, order: Order) -> None:
-        act = order.acts.pop(0)
-        act.do(self.market, order)
-        self.acts[act.name] += 1
+    def _act(self, order: Order | Purchase) -> None:
+        name = order.acts[0].name
+        self.acts[name] += 1
+        try:
+            if isinstance(order, Purchase):
+                order.acts.pop(0).do(self.world, order)
+            else:
+                order.acts.pop(0).do(self.world, order)
+        except (BngRefused, OdooRefused, GatewayRefused, CommandFailed, ValueError, LookupError) as error:
+            order.acts.clear()
+            self.refused.append(f"{order.number} {order.variant}: nobody could {name}: {error!r}")
+            self.say(self.refused[-1])
+        self._seen.pop(order.ref, None)  # what comes next is decided by what is seen afterwards
 
     # -- judging -----------------------------------------------------------------------------------------------
 
     def judge(self) -> None:
         """The oracle's verdict, and for what is wrong what the product's books say."""
         held, letters = self.product.held()
-        self.verdict = books.judge(self.orders, books.read(self.market), held)
+        found = books.read(self.market)
+        bought: Counter[str] = Counter()
+        for purchase in self.purchases:
+            bought.update(purchase.took_in)
+        self.verdict = books.judge(self.orders, found, held, bought)
+        payables.judge(self.purchases, found, held, self.verdict)
+        self.verdict.wrong += self.refused
+        known = {key for o in (*self.orders, *self.purchases) for key in (o.key, *getattr(o, "bills", ()))}
+        self.verdict.equal("held beside them", {key: told for key, told in held.items() if key not in known}, {})
         self.say(f"{self.verdict.compared} comparisons after {self.rested:.0f} s of rest: "
                  + ("all agree" if self.verdict.good else f"{len(self.verdict.wrong)} WRONG"))  # fmt: skip
         for line in self.verdict.wrong:
@@ -137,7 +161,8 @@ class Campaign:
         if not self.verdict.good:
             for letter in letters:
                 self.say("held: " + letter)
-            wrong = [o for o in self.orders if any(line.startswith(o.number) for line in self.verdict.wrong)]
+            traded = (*self.orders, *self.purchases)
+            wrong = [o for o in traded if any(line.startswith(o.number) for line in self.verdict.wrong)]
             for order in wrong[:4]:
                 self.say(f"{order.number} {order.variant} {order.key}\n{self.product.journey(order.key)}")
 
@@ -148,12 +173,15 @@ class Campaign:
         return {
             "seed": self.options.seed,
             "orders": len(self.orders),
+            "purchases": len(self.purchases),
             "variants": dict(kinds),
+            "purchase_variants": dict(Counter(order.variant for order in self.purchases)),
             "acts": dict(self.acts),
             "kills": self.product.kills,
             "kills_with_write_on_its_way": self.product.kills_with_intent,
             "faults": {name: told["fired"] for name, told in fired.items()},
             "requests": {name: told["requests"] for name, told in fired.items()},
+            "held": self.product.scalar("select count(*) from dead_letter where state = 'open'"),
             "comparisons": self.verdict.compared,
             "ties": self.verdict.figures,
             "wrong": self.verdict.wrong,
@@ -162,17 +190,48 @@ class Campaign:
         }
 
 
-def look(market: Market) -> dict[str, Seen]:
-    """How far Odoo is with each order of BNG."""
-    rows = market.odoo.everything("sale.order", [["origin", "!=", False]], ["origin", "state", "invoice_ids"])
+def look(world: World) -> dict[str, Seen]:
+    """How far each order of BNG is."""
+    odoo, product = world.market.odoo, world.product
     out: dict[str, dict[str, Any]] = {
-        row["origin"]: {"state": row["state"], "invoices": len(row["invoice_ids"]), "delivered": 0} for row in rows
+        row["SalesOrderID"]: {"payment": row["PaymentStatus"], "delivered": 0}
+        for row in world.market.bng.everything("sales_orders")
     }
+    rows = odoo.everything("sale.order", [["origin", "!=", False]], ["origin", "state", "invoice_ids"])
+    for row in rows:
+        out[row["origin"]] |= {"state": row["state"], "invoices": len(row["invoice_ids"])}
     by_id = {row["id"]: row["origin"] for row in rows}
-    for row in market.odoo.everything("stock.picking", [["state", "=", "done"]], ["sale_id"]):
+    for row in odoo.everything("stock.picking", [["state", "=", "done"]], ["sale_id"]):
         if row["sale_id"] and row["sale_id"][0] in by_id:
             out[by_id[row["sale_id"][0]]]["delivered"] += 1
+    for bill in world.market.bng.everything("invoices"):
+        if bill["SalesOrderID"] in out and bill["InvoiceType"] == "Invoice":
+            out[bill["SalesOrderID"]]["bill"] = True
+    asked, held = product.asked(), product.held()[0]
+    for name, keys in (("asked", asked), ("held", held)):
+        for key in keys:
+            if key in out:
+                out[key][name] = True
+    out |= look_at_purchases(world, asked)
     return dict(out)
+
+
+def look_at_purchases(world: World, asked: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """How far each purchase order is, by its number in Odoo; a question about its bill is one about it."""
+    bng, odoo = world.market.bng, world.market.odoo
+    out = {
+        row["PONumber"]: {"key": row["PurchaseOrderID"], "received": 0, "asked": row["PurchaseOrderID"] in asked}
+        for row in bng.everything("purchase_orders")
+    }
+    names = {seen["key"]: name for name, seen in out.items()}
+    for bill in bng.everything("invoices"):
+        if bill["InvoiceID"] in asked and bill["PurchaseOrderID"] in names:
+            out[names[bill["PurchaseOrderID"]]]["asked"] = True
+    done = {row["id"] for row in odoo.everything("stock.picking", [["state", "=", "done"]], ["state"])}
+    for row in odoo.everything("purchase.order", [], ["name", "picking_ids"]):
+        if row["name"] in out:
+            out[row["name"]]["received"] = len(done & set(row["picking_ids"]))
+    return out
 
 
 def campaign(options: Options, say: Callable[[str], None]) -> dict[str, Any]:

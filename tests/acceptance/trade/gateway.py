@@ -28,9 +28,13 @@ class Gateway:
 
     def pay(self, kind: str, order: str, amount: Decimal, currency: str = "USD") -> str:
         """`sale` or `auth` of a fresh card; returns the transaction's id."""
+        told = {"orderid": order, "amount": f"{amount:.2f}", "currency": currency, "payment_token": self.token()}
+        return self.send(type=kind, **told)
+
+    def token(self) -> str:
+        """A one-time token of a card that is used for the first time."""
         self._cards += 1
-        token = f"test-approve-shopper{self._cards}.{self._cards}"
-        return self.send(type=kind, orderid=order, amount=f"{amount:.2f}", currency=currency, payment_token=token)
+        return f"test-approve-shopper{self._cards}.{self._cards}"
 
     def send(self, **form: str) -> str:
         """One request of the form API; returns the transaction's id."""

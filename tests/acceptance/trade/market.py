@@ -22,8 +22,13 @@ CENT = Decimal("0.01")
 IN_STOCK = 1000
 """Of each of the goods, before anything is ordered."""
 GOODS = {"CHAIR": "40.00", "TABLE": "99.50", "LAMP": "12.50"}
+RARE = {"RARE": "75.00"}
+"""Of these there are none in the warehouse."""
 SERVICES = ("SHIP", "DISC", "ROUND")
 CUSTOMERS = ("Azure", "Birch", "Cedar", "Damson", "Elder")
+TIGHT = "Fir"
+"""A customer with little credit."""
+TIGHT_LIMIT = 100
 VENDORS = ("Gent Supply", "Oslo Parts")
 EURO_RATE = Decimal("0.8")
 TAX_RATE = Decimal("0.07")
@@ -78,22 +83,25 @@ class Market:
         told = {"name": "21% incl", "amount": 21, "type_tax_use": "sale", "price_include_override": "tax_included"}
         odoo.create("account.tax", [told])
         people = [
-            {"name": name, "is_company": True, "email": f"{name.lower()}@azure.example.com"} for name in CUSTOMERS
-        ]
-        people = [{**row, "customer_rank": 1} for row in people]
-        people += [
+            {"name": name, "is_company": True, "customer_rank": 1, "email": f"{name.lower()}@buyers.example.com"}
+            for name in (*CUSTOMERS, TIGHT)
+        ] + [
             {"name": name, "is_company": True, "supplier_rank": 1, "email": f"{name[:4].lower()}@supply.example.com"}
             for name in VENDORS
         ]
-        self.partners = dict(zip((*CUSTOMERS, *VENDORS), odoo.create("res.partner", people), strict=True))
+        self.partners = dict(zip((*CUSTOMERS, TIGHT, *VENDORS), odoo.create("res.partner", people), strict=True))
+        company = [row["id"] for row in odoo.everything("res.company", [], ["name"])]
+        odoo.write("res.company", company, {"account_use_credit_limit": True})
+        limit = {"use_partner_credit_limit": True, "credit_limit": TIGHT_LIMIT}
+        odoo.write("res.partner", [self.partners[TIGHT]], limit)
         bare: dict[str, Any] = {"taxes_id": [[6, 0, []]], "supplier_taxes_id": [[6, 0, []]]}
         goods = [
             {"name": sku.title(), "default_code": sku, "list_price": float(price), "is_storable": True, "type": "consu",
              **bare}
-            for sku, price in GOODS.items()
+            for sku, price in (GOODS | RARE).items()
         ]  # fmt: skip
         goods += [{"name": sku.title(), "default_code": sku, "type": "service", **bare} for sku in SERVICES]
-        self.variants = dict(zip((*GOODS, *SERVICES), odoo.create("product.product", goods), strict=True))
+        self.variants = dict(zip((*GOODS, *RARE, *SERVICES), odoo.create("product.product", goods), strict=True))
         [warehouse] = odoo.everything("stock.warehouse", [], ["lot_stock_id"])
         rows = [
             {"product_id": self.variants[sku], "location_id": warehouse["lot_stock_id"][0],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from tests.acceptance.trade.market import TAX_INCLUDED_RATE, TAX_RATE, Market, money
+from tests.acceptance.trade.subject import Trading
 
 PLACED = "2026-03-02T10:15:00Z"
 
@@ -42,9 +44,11 @@ class Line:
     def told(self, number: int, products: Mapping[str, str]) -> dict[str, Any]:
         """The line as BNG keeps it."""
         made: dict[str, Any] = {
-            "LineNumber": number, "ProductID": products.get(self.sku, self.sku), "Quantity": str(self.quantity),
-            "UnitPrice": self.price, "LineTotal": str(self.total),
+            "LineNumber": number, "SKU": self.sku, "Quantity": str(self.quantity), "UnitPrice": self.price,
+            "LineTotal": str(self.total),
         }  # fmt: skip
+        if self.sku in products:
+            made["ProductID"] = products[self.sku]
         if Decimal(self.percent):
             made["DiscountPercent"] = self.percent
         if self.tax:
@@ -70,7 +74,16 @@ class End:
 
 
 Seen = Mapping[str, Any]
-"""What Odoo has of an order at a moment: `state`, `delivered` (transfers done), `invoices`, `open`; empty: nothing."""
+"""What is known of an order at a moment: `state` in Odoo, `delivered` (transfers done), `payment` (PaymentStatus at
+BNG), `bill` (its invoice at BNG), `asked` (whether a question is open), `held` (whether a dead letter is)."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What people have to do with: the systems, and the product."""
+
+    market: Market
+    product: Trading
 
 
 @dataclass
@@ -78,7 +91,7 @@ class Act:
     """Something people do with an order, once Odoo has come so far."""
 
     name: str
-    do: Callable[[Market, Order], None]
+    do: Callable[[World, Order], None]
     when: Callable[[Seen], bool] = lambda seen: True
 
 
@@ -99,6 +112,14 @@ class Order:
     end: End | None = None
     key: str = ""
     transactions: list[str] = field(default_factory=list)
+    came_back: dict[str, int] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+    """Payments that people at BNG started; the gateway knows each by its key."""
+
+    @property
+    def ref(self) -> str:
+        """By what it is looked up."""
+        return self.key
 
     @property
     def total(self) -> Decimal:
@@ -127,49 +148,106 @@ class Order:
 # -- what people do ----------------------------------------------------------------------------------------------
 
 
-def place(market: Market, order: Order) -> None:
+Do = Callable[[World, Order], None]
+
+
+def place(world: World, order: Order) -> None:
     """The order is typed into BNG."""
-    order.key = market.bng.create("sales_order", order.told(market))
+    order.key = world.market.bng.create("sales_order", order.told(world.market))
 
 
-def pay(kind: str, *shares: str) -> Callable[[Market, Order], None]:
-    """The shopper's card is charged (`sale`) or reserved (`auth`) before the order is placed, in shares of the total."""
+def pay(kind: str, *shares: str) -> Do:
+    """The shopper's card is charged (`sale`) or reserved (`auth`) before the order is placed, in these shares."""
 
-    def do(market: Market, order: Order) -> None:
+    def do(world: World, order: Order) -> None:
         left = order.total
         for n, share in enumerate(shares or ("1",), 1):
             amount = left if n == len(shares or ("1",)) else money(order.total * Decimal(share))
             left -= amount
-            order.transactions.append(market.gateway.pay(kind, order.number, amount, order.currency))
+            order.transactions.append(world.market.gateway.pay(kind, order.number, amount, order.currency))
         order.payment = "Paid" if kind == "sale" else "Authorized"
 
     return do
 
 
-def ship(*lines: tuple[int, int], tracking: str = "") -> Callable[[Market, Order], None]:
+def ship(*lines: tuple[int, int], tracking: str = "") -> Do:
     """A ship notice of BNG's warehouse; without lines everything that is open leaves."""
 
-    def do(market: Market, order: Order) -> None:
+    def do(world: World, order: Order) -> None:
         notice: dict[str, Any] = {"Carrier": "UPS", "TrackingNumbers": [tracking or f"1Z-{order.number}"]}
         if lines:
             notice["Lines"] = [{"LineNumber": number, "Quantity": str(quantity)} for number, quantity in lines]
-        market.bng.ship(order.key, notice)
+        world.market.bng.ship(order.key, notice)
 
     return do
 
 
-def edit(**fields: Any) -> Callable[[Market, Order], None]:
+def edit(**fields: Any) -> Do:
     """People at BNG change the order."""
 
-    def do(market: Market, order: Order) -> None:
-        market.bng.write("sales_order", order.key, fields)
+    def do(world: World, order: Order) -> None:
+        world.market.bng.write("sales_order", order.key, fields)
 
     return do
 
 
-def capture(market: Market, order: Order) -> None:
+def capture(world: World, order: Order) -> None:
     """Somebody captures the whole authorisation in the gateway's own terminal."""
-    market.gateway.send(type="capture", transactionid=order.transactions[0])
+    world.market.gateway.send(type="capture", transactionid=order.transactions[0])
+
+
+def change(world: World, order: Order) -> None:
+    """People at BNG change lines, and with them the totals; the lines are those that the order has now."""
+    kept = {
+        row["LineNumber"]: row["LineItemID"] for row in world.market.bng.read("sales_orders", order.key)["LineItems"]
+    }
+    told = order.told(world.market)
+    for row in told["LineItems"]:
+        if row["LineNumber"] in kept:
+            row["LineItemID"] = kept[row["LineNumber"]]
+    names = ("LineItems", "Subtotal", "TaxTotal", "TotalAmount")
+    world.market.bng.write("sales_order", order.key, {name: told[name] for name in names})
+
+
+def one_more(world: World, order: Order) -> None:
+    """One piece more of the first line."""
+    order.lines[0].quantity += 1
+    change(world, order)
+
+
+def send_back(line: int, quantity: int) -> Do:
+    """Goods come back to the warehouse, and somebody begins a Run with them."""
+
+    def do(world: World, order: Order) -> None:
+        lines = [{"line": line, "quantity": str(quantity)}]
+        item = {"came_back": {"number": f"RMA-{order.number}", "lines": lines}}
+        world.product.command(
+            "flow", "run", "order-to-cash", "--key", order.key, "--at", "returned", "--item", json.dumps(item)
+        )
+
+    return do
+
+
+def start_payment(world: World, order: Order) -> None:
+    """People at BNG start a payment of the order's invoice with a card that the shopper has just given."""
+    [bill] = [row for row in world.market.bng.everything("invoices") if row["SalesOrderID"] == order.key]
+    amount = str(order.total)
+    told = {
+        "Direction": "Inbound", "PaymentType": "Sale", "CustomerID": bill["CustomerID"], "Amount": amount,
+        "CurrencyCode": order.currency, "PaymentDate": "2026-03-03T09:00:00Z", "PaymentMethod": "Card",
+        "Status": "Pending", "PaymentToken": world.market.gateway.token(),
+        "Applications": [{"InvoiceID": bill["InvoiceID"], "AmountApplied": amount}],
+    }  # fmt: skip
+    order.started.append(world.market.bng.create("payment", told))
+
+
+def decide(choice: str) -> Do:
+    """A person answers the question about the order."""
+
+    def do(world: World, order: Order) -> None:
+        world.product.decide(order.key, choice)
+
+    return do
 
 
 def confirmed(seen: Seen) -> bool:
@@ -180,3 +258,28 @@ def confirmed(seen: Seen) -> bool:
 def delivered(count: int) -> Callable[[Seen], bool]:
     """So many transfers are done."""
     return lambda seen: seen.get("delivered", 0) >= count
+
+
+def paid(seen: Seen) -> bool:
+    """BNG has heard that the order is paid."""
+    return seen.get("payment") == "Paid"
+
+
+def invoiced(seen: Seen) -> bool:
+    """Odoo has invoiced the order."""
+    return bool(seen.get("invoices"))
+
+
+def billed(seen: Seen) -> bool:
+    """BNG has the order's invoice."""
+    return bool(seen.get("bill"))
+
+
+def asked(seen: Seen) -> bool:
+    """Somebody is asked about the order."""
+    return bool(seen.get("asked"))
+
+
+def held(seen: Seen) -> bool:
+    """The order waits for a person."""
+    return bool(seen.get("held"))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import yaml
-from tests.acceptance.installation import CommandFailed, Installation, NeverQuiet
+from tests.acceptance.installation import Installation, NeverQuiet
 from tests.acceptance.trade.market import Market
 
 PAIR = "trade"
 ROLES = {"bng": "bng", "odoo": "erp", "gateway": "till", "trade": PAIR}
-LOOKUPS = {"pricelist": ["odoo,Euro,EUR"], "tax_included": ["odoo,21% incl,V21", "bng,V21,V21"]}
+FLOWS = ("order-to-cash", "procure-to-pay", "payment-from-bng")
+"""Published for a campaign."""
+LOOKUPS = {
+    "payment_method": ["odoo,BNK1,Card", "bng,Card,Card"],
+    "pricelist": ["odoo,Euro,EUR"],
+    "tax_included": ["odoo,21% incl,V21", "bng,V21,V21"],
+}
 """Rows of look-up tables: system, value, canonical."""
 
 BUSY = """
@@ -145,6 +149,19 @@ class Trading(Installation):
         if state := self.rows("select name, state from flow where state not in ('active', 'published')"):
             raise NeverQuiet(f"flows do not work: {state}; the service said: {self.last_words()[-1500:]}")
 
+    def asked(self) -> dict[str, list[int]]:
+        """Numbers of open questions by the key of their Run."""
+        out: dict[str, list[int]] = defaultdict(list)
+        sql = "select r.key, a.id from approval a join run r on r.id = a.run_id where a.state = 'open' order by a.id"
+        for key, number in self.rows(sql):
+            out[key].append(int(number))
+        return dict(out)
+
+    def decide(self, key: str, choice: str) -> None:
+        """Answer the one question about an order."""
+        [number] = self.asked()[key]
+        self.command("approvals", "decide", str(number), choice)
+
     def held(self) -> tuple[dict[str, list[tuple[str, str]]], list[str]]:
         """Open dead letters by the key of the order or record they are about, and each in full."""
         out: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -170,11 +187,3 @@ class Trading(Installation):
         for (left,) in self.rows("select left_key from link where entity = 'sales_order' and right_key = %s", key):
             lines.append(self.story("sales_order", [left, key]))
         return "\n".join(line[:500] for line in "\n".join(lines).splitlines())
-
-
-def installation(folder: Path, dsn: str) -> Trading:
-    """A new one."""
-    return Trading(folder, dsn)
-
-
-__all__ = ["PAIR", "CommandFailed", "NeverQuiet", "Trading", "installation"]

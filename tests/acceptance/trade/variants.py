@@ -6,19 +6,29 @@ import random
 from collections.abc import Callable
 from decimal import Decimal
 
-from tests.acceptance.trade.market import CUSTOMERS, GOODS
+from tests.acceptance.trade.market import CUSTOMERS, GOODS, RARE, TIGHT, TIGHT_LIMIT
 from tests.acceptance.trade.orders import (
     Act,
     End,
     Line,
     Order,
+    World,
+    asked,
+    billed,
     capture,
     confirmed,
+    decide,
     delivered,
     edit,
+    held,
+    invoiced,
+    one_more,
+    paid,
     pay,
     place,
+    send_back,
     ship,
+    start_payment,
 )
 
 Variant = Callable[[Order, random.Random], None]
@@ -85,10 +95,10 @@ def taken(order: Order, dice: random.Random) -> None:
 def at_once(order: Order, dice: random.Random) -> None:
     """Captured in the gateway's own terminal, shipped and paid in the same moment."""
 
-    def do(market, order):  # type: ignore[no-untyped-def]
-        capture(market, order)
-        ship()(market, order)
-        edit(PaymentStatus="Paid")(market, order)
+    def do(world: World, order: Order) -> None:
+        capture(world, order)
+        ship()(world, order)
+        edit(PaymentStatus="Paid")(world, order)
 
     order.acts = [Act("authorise", pay("auth")), PLACE, Act("all at once", do)]
     order.end = settled(order)
@@ -129,20 +139,142 @@ def priced(order: Order, dice: random.Random) -> None:
     captured(order, dice)
 
 
+def paid_from_bng(order: Order, dice: random.Random) -> None:
+    """On account first; then people at BNG charge a card for its invoice."""
+    order.acts = [PLACE, Act("ship", ship()), Act("start a payment", start_payment, billed)]
+    order.end = settled(order)
+
+
+def edited(order: Order, dice: random.Random) -> None:
+    """One piece more after it was confirmed, then everything leaves."""
+    order.acts = [PLACE, Act("one more", one_more, confirmed), Act("ship", ship())]
+    order.lines[0].quantity += 1
+    order.end = End(("Completed", "Fulfilled", "Unpaid"), "sale", (("done", order.quantity),),
+                    (invoice(order, order.total),))  # fmt: skip
+    order.lines[0].quantity -= 1
+
+
+def cancelled_after_shipping(order: Order, dice: random.Random) -> None:
+    """Shipped, paid, then cancelled: goods come back, the invoice is credited, the money is given back."""
+    order.acts = [Act("authorise", pay("auth")), PLACE, Act("ship", ship()),
+                  Act("cancel", edit(Status="Cancelled"), paid)]  # fmt: skip
+    total = f"{order.total:.2f}"
+    order.came_back = {line.sku: line.quantity for line in order.lines}
+    order.end = End(
+        ("Cancelled", "Fulfilled", "Refunded"),
+        "cancel",
+        (("done", order.quantity), ("done", order.quantity)),
+        (invoice(order), ("out_refund", "posted", total, "0.00")),
+        (("pendingsettlement", total), ("pendingsettlement", f"-{total}")),
+    )
+
+
+def returned(order: Order, dice: random.Random) -> None:
+    """One piece comes back after it was paid: credit note and refund of its price."""
+    order.acts = [Act("authorise", pay("auth")), PLACE, Act("ship", ship()), Act("send back", send_back(1, 1), paid)]
+    total, back = f"{order.total:.2f}", order.lines[0].price
+    order.came_back = {order.lines[0].sku: 1}
+    order.end = End(
+        PAID,
+        "sale",
+        (("done", order.quantity), ("done", 1)),
+        (invoice(order), ("out_refund", "posted", back, "0.00")),
+        (("pendingsettlement", total), ("pendingsettlement", f"-{back}")),
+    )
+
+
+def returned_on_account(order: Order, dice: random.Random) -> None:
+    """One piece comes back before it was paid: less is owed."""
+    order.acts = [PLACE, Act("ship", ship()), Act("send back", send_back(1, 1), invoiced)]
+    back = order.lines[0].price
+    order.came_back = {order.lines[0].sku: 1}
+    order.end = End(
+        ("Completed", "Fulfilled", "Unpaid"),
+        "sale",
+        (("done", order.quantity), ("done", 1)),
+        (invoice(order, order.total - Decimal(back)), ("out_refund", "posted", back, "0.00")),
+    )
+
+
+def out_of_stock(order: Order, dice: random.Random) -> None:
+    """There is nothing in the warehouse: the delivery waits."""
+    order.lines = [Line("RARE", dice.randint(1, 3), RARE["RARE"])]
+    order.acts = [PLACE]
+    order.end = End(("Confirmed", "Unfulfilled", "Unpaid"), "sale", (("confirmed", order.quantity),))
+
+
+def ghost(world: World, order: Order) -> None:
+    """A product that BNG has given up and Odoo has never had, and an order of it."""
+    [line] = order.lines
+    told = {"SKU": line.sku, "Name": line.sku.title(), "ProductType": "Stocked", "UnitOfMeasure": "EA",
+            "ListPrice": line.price, "CurrencyCode": "USD", "Status": "Inactive"}  # fmt: skip
+    world.market.products[line.sku] = world.market.bng.create("product", told)
+    place(world, order)
+
+
+def unknown_product(order: Order, dice: random.Random) -> None:
+    """A line names a product that Odoo does not have."""
+    order.lines = [Line(f"GHOST-{order.number}", dice.randint(1, 3), "15.00")]
+    order.acts = [Act("place", ghost)]
+    order.end = End(("Confirmed", "Unfulfilled", "Unpaid"), "", held=(("sales_order", "DependencyMissing"),))
+
+
+def product_revived(order: Order, dice: random.Random) -> None:
+    """The same, and BNG takes the product up again: the order passes by itself, its delivery waits for goods."""
+
+    def do(world: World, order: Order) -> None:
+        world.market.bng.write("product", world.market.products[order.lines[0].sku], {"Status": "Active"})
+
+    unknown_product(order, dice)
+    order.acts.append(Act("revive", do, held))
+    order.end = End(("Confirmed", "Unfulfilled", "Unpaid"), "sale", (("confirmed", order.quantity),))
+
+
+def over_credit(order: Order) -> None:
+    """More than its customer may owe, on account."""
+    order.customer = TIGHT
+    order.lines = [Line("CHAIR", TIGHT_LIMIT // 40 + 1, "40.00")]
+
+
+def credit_approved(order: Order, dice: random.Random) -> None:
+    """Over the credit limit; somebody approves, it is confirmed."""
+    over_credit(order)
+    order.acts = [PLACE, Act("approve", decide("approved"), asked)]
+    order.end = End(("Confirmed", "Unfulfilled", "Unpaid"), "sale", (("assigned", order.quantity),))
+
+
+def credit_refused(order: Order, dice: random.Random) -> None:
+    """Over the credit limit; somebody refuses, it stays a quotation."""
+    over_credit(order)
+    order.acts = [PLACE, Act("refuse", decide("refused"), asked)]
+    order.end = End(("Confirmed", "Unfulfilled", "Unpaid"), "draft")
+
+
 VARIANTS: dict[str, Variant] = {
-    "confirmed only": confirmed_only,
-    "on hold": on_hold,
-    "released from hold": released,
     "in parts": in_parts,
     "captured": captured,
-    "taken already": taken,
     "at once": at_once,
     "on account": on_account,
     "paid by several": paid_by_several,
     "cancelled": cancelled,
-    "foreign currency": in_euro,
     "priced": priced,
+    "foreign currency": in_euro,
+    "paid from BNG": paid_from_bng,
+    "returned": returned,
+    "cancelled after shipping": cancelled_after_shipping,
+    "edited": edited,
+    "credit approved": credit_approved,
+    "product revived": product_revived,
+    "out of stock": out_of_stock,
+    "unknown product": unknown_product,
+    "confirmed only": confirmed_only,
+    "on hold": on_hold,
+    "released from hold": released,
+    "taken already": taken,
+    "returned on account": returned_on_account,
+    "credit refused": credit_refused,
 }
+"""A short campaign takes them from the top."""
 
 
 def orders(count: int, seed: int) -> list[Order]:
