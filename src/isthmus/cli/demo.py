@@ -84,7 +84,7 @@ async def _rehearsed(home: Path, kind: Literal["sandbox", "real"], as_json: bool
         say_json(result.line())
     else:
         for name, value in result.line().items():
-            told = "  ".join(f"{k} {n:,}" for k, n in value.items()) if isinstance(value, dict) else f"{value:,}"
+            told = _in_words(value) if isinstance(value, dict) else f"{value:,}"
             out.print(f"{name:>13}  {told}", highlight=False)
     return result.good
 
@@ -103,8 +103,9 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
 
 async def _play(home: Path, kind: Literal["sandbox", "real"], keep: bool) -> None:
     from isthmus.api.app import create_app
+    from isthmus.demo.feed import watch
     from isthmus.demo.run import demo as running
-    from isthmus.demo.run import settled, watch
+    from isthmus.demo.run import settled, traded
 
     own_database = "DATABASE_URL" in os.environ
     stop = asyncio.Event()
@@ -113,9 +114,13 @@ async def _play(home: Path, kind: Literal["sandbox", "real"], keep: bool) -> Non
             home, kind, create_app, keep=keep, fixed_ports=True, say=_step, progress=bars, stop=stop
         ) as up:
             await settled(up)
+            for finding in await _unless(stop, traded(up, _step)) if up.trades and up.things else ():
+                err.print(
+                    f"unexpected: {finding.entity} {finding.tag} ({finding.story}): {finding.what}", highlight=False
+                )
             for line in _screen(up, await up.status(), kind, own_database):
                 out.print(line, highlight=False)
-            await watch(up, _step, stop)
+            await watch(up.runtime, up.pair_id, _step, stop)
             err.print("Ending: what is being written now is written to its end.", highlight=False)
 
 
@@ -134,6 +139,7 @@ def _screen(up: Any, status: Any, kind: str, own_database: bool) -> list[str]:
         f"{status.links:,} records are linked and agree; {held:,} wait for a person, on purpose:",
         "duplicates, bad e-mails, addresses without a country.",
         "",
+        *_orders(up.trade),
         "[bold]Edit a record[/] on either side, in another terminal in this folder:",
         "  isthmus demo find cedar",
         "  isthmus demo edit odoo customer KEY phone='+1 212-555-0000'",
@@ -148,6 +154,23 @@ def _screen(up: Any, status: Any, kind: str, own_database: bool) -> list[str]:
         "Ctrl-C ends everything. The next `isthmus demo` starts anew; `isthmus demo --continue` goes on from here.",
         "",
     ]
+
+
+def _orders(trade: Any) -> list[str]:
+    """Where the orders of this demo ended, if it ran any."""
+    if not trade.orders:
+        return []
+    rows = (("Sales orders", trade.orders), ("Purchases", trade.purchases))
+    return [
+        *(f"[bold]{name:<13}[/] {_in_words(trade.counts(orders))}" for name, orders in rows),
+        "Invoices and payments follow on a real Odoo: the sandbox keeps no accounting.",
+        "Where one of them is: isthmus journey S-0001 (S-0002 and so on; also S00001, its number in Odoo)",
+        "",
+    ]
+
+
+def _in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
 
 
 @app.command()

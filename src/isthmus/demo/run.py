@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,30 +183,6 @@ def _doors(out: Demo) -> dict[str, Any]:
     }
 
 
-async def watch(out: Demo, say: Say, stop: asyncio.Event) -> None:
-    """Say every write of the product as it happens, until `stop`."""
-    newest = text("select coalesce(max(id), 0) from audit")
-    last = await out.runtime.db.run(lambda conn: int(conn.execute(newest).scalar_one()))
-    while not stop.is_set():
-        for row in await out.runtime.db.run(_written_since, out.pair_id, last):
-            last = int(row.id)
-            fields = ", ".join(f"{name} = {value}" for name, value in (row.after or {}).items())
-            to = "BNG" if row.side == "right" else "Odoo"
-            took = f" after {row.ms:.0f} ms" if row.ms is not None else ""
-            say(f"{row.action} in {to}{took}: {row.entity} {row.side}:{row.key}  {fields[:120]}")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.3)
-
-
-def _written_since(conn: Connection, pair_id: int, last: int) -> Sequence[Any]:
-    sql = """select a.id, a.action, a.entity, a.side, a.key, a.after,
-                    extract(epoch from i.ended_at - c.first_at) * 1000 as ms
-             from audit a left join intent i on i.id = a.intent_id left join change c on c.id = i.change_id
-             where a.pair_id = :pair and a.id > :last and a.action in ('create', 'update', 'delete')
-             order by a.id limit 50"""
-    return conn.execute(text(sql), {"pair": pair_id, "last": last}).all()
-
-
 @dataclass(slots=True, kw_only=True)
 class Result:
     """What `isthmus demo --once` prints. Latencies are from sending an edit to seeing it on the other side."""
@@ -276,8 +252,16 @@ async def rehearse(out: Demo, say: Say, progress: Progress, began: float) -> Res
 
 async def trade(out: Demo, say: Say) -> None:
     """Run all orders, while both systems fail now and then."""
+    say("Placing orders on both sides; this takes a moment, as every one goes through its whole flow")
     out.trade = await trades.trading(out.stage, out.runtime, out.things, await out.books())
-    say("200 orders were placed at BNG and 50 in Odoo, shipped and cancelled, while calls failed on purpose")
+    sold, bought = len(out.trade.orders), len(out.trade.purchases)
+    say(f"{sold} orders were placed at BNG and {bought} in Odoo, shipped and cancelled, while calls failed on purpose")
+
+
+async def traded(out: Demo, say: Say) -> list[Unexpected]:
+    """Run all orders, and tell which ended elsewhere than expected."""
+    await trade(out, say)
+    return await ends(out, await out.books())
 
 
 async def ends(out: Demo, found: Books) -> list[Unexpected]:
