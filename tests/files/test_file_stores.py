@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -194,6 +195,38 @@ async def test_a_server_that_went_away_is_unavailable_and_is_logged_in_anew(root
     private._network = local_services().network
     with pytest.raises(Misconfigured, match="this machine itself"):
         await private.listed("")
+
+
+async def test_a_session_lost_in_the_middle_is_no_half_file_and_passes_by_itself(root: Path) -> None:
+    async with sftp_server(root) as server:
+        place = server.connector()
+        big = os.urandom(20_000_000)
+        await place.put("a.bin", b"before", "t0")
+
+        async def cut() -> None:
+            while not any(p.name.startswith(".isthmus-") and p.stat().st_size for p in root.iterdir()):
+                await asyncio.sleep(0.005)
+            assert place._session is not None
+            place._session.ssh.abort()
+
+        cutting = asyncio.create_task(cut())
+        with pytest.raises(Unavailable):
+            await place.put("a.bin", big, "t1")
+        await cutting
+        assert (root / "a.bin").read_bytes() == b"before"
+        assert [f.path for f in await place.listed("")] == ["a.bin"], "what is unfinished is not seen"
+        await place.put("a.bin", big, "t1")
+        assert [p.name for p in root.iterdir()] == ["a.bin"]
+
+        async def cut_off() -> None:
+            async for _ in place.content("a.bin"):
+                assert place._session is not None
+                place._session.ssh.abort()
+
+        with pytest.raises(Unavailable):
+            await cut_off()
+        assert await content(place, "a.bin") == big
+        await place.close()
 
 
 async def test_a_folder_without_the_right_to_write_refuses(server: SftpPlace, root: Path) -> None:

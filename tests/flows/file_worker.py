@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from flow_worker import Killing
@@ -38,9 +39,9 @@ async def look(house: FlowInstallation) -> int:
 
 async def work(url: str, root: str, at: int) -> int:
     """Look for files and drain everything; returns how many points there were."""
-    db = Database(as_psycopg(url))
+    db: Any = Database(as_psycopg(url))
     killing = Killing(at)
-    run: Any = db.run
+    run = db.run
 
     async def counted(fn: Any, *args: Any, **kwargs: Any) -> Any:
         killing("before transaction")
@@ -48,9 +49,9 @@ async def work(url: str, root: str, at: int) -> int:
         killing("after transaction")
         return found
 
-    db.run = counted  # type: ignore[method-assign]
+    db.run = counted
     house = FlowInstallation(db)
-    place = folder_at(root)  # type: ignore[arg-type]
+    place = folder_at(Path(root))
     for verb in ("move", "put"):
         whole = getattr(place, verb)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -257,7 +258,8 @@ class SftpConnector(FilesConnector):
                 at += len(piece)
                 yield piece
         finally:
-            await file.close()
+            with contextlib.suppress(IsthmusError):  # what was read is whole; a lost session has closed it as well
+                await self._asked(file.close(), doing, path)
 
     async def put(self, path: str, content: bytes, token: str) -> FileFacts:
         doing = f"writing {path} at {self._where}"
@@ -266,9 +268,9 @@ class SftpConnector(FilesConnector):
         folder = await self._made(session, parts[:-1], doing)
         part, full = f"{folder}/{PART}{token}.part", f"{folder}/{parts[-1]}"
         file: Any = await self._asked(session.sftp.open(part, "wb"), doing, path)
-        async with file:
-            for at in range(0, len(content), CHUNK):
-                await self._asked(file.write(content[at : at + CHUNK], at), doing, path)
+        for at in range(0, len(content), CHUNK):
+            await self._asked(file.write(content[at : at + CHUNK], at), doing, path)
+        await self._asked(file.close(), doing, path)
         written = await self._asked(session.sftp.stat(part), doing, path)
         if written.size != len(content):
             told = f"it took {written.size} of {len(content)} bytes"

@@ -14,6 +14,7 @@ from isthmus.flows.effects import Answer, Effect, Missing, Refused, Sending, Too
 from isthmus.flows.files import file_store
 from isthmus.flows.item import Item, Result, Trouble
 from isthmus.flows.node import Cel, ConnectionRole, Path, Place, Sample, at_path, failed, text_of, value_of, with_path
+from isthmus.flows.nodes.files import ROW_NUMBER
 from isthmus.mapping.problem import show
 from isthmus.mapping.tabular import as_text, written_csv, written_excel
 from isthmus.model.card import holds_card_number
@@ -53,7 +54,7 @@ class FileWrite(Effect):
         None, description="The list of rows in the item; the item itself is the only row without."
     )
     columns: dict[str, Cel] | None = Field(
-        None, description="The columns by their head, each an expression over the row as `item`; else all, by name."
+        None, description="The columns by their head, each an expression over the row as `item`; else all by name."
     )
     numbers: list[str] = Field(default_factory=list, description="Columns that are numbers: written with decimal.")
     head: bool = Field(True, description="Whether the first row names the columns.")
@@ -133,7 +134,8 @@ class FileWrite(Effect):
     def _table(self, item: Item, found: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
         if self.columns is None:
             # By name: the database does not keep in which order fields came, and a repeat writes the same bytes.
-            head = sorted({n for row in found for n, v in row.items() if not isinstance(v, dict | list)})
+            names = {name for row in found for name, value in row.items() if not isinstance(value, dict | list)}
+            head = sorted(names - {ROW_NUMBER})
             return head, [[row.get(name) for name in head] for row in found]
         rows = []
         for row in found:
