@@ -1,4 +1,4 @@
-"""`isthmus demo`: two systems, 1,600 things, a running pair; to play with, or to prove itself once."""
+"""`isthmus demo`: stand-ins, 1,600 things, 250 orders, a running pair; to play with, or to prove itself once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from isthmus.errors import IsthmusError
 
 T = TypeVar("T")
 
-app = typer.Typer(add_completion=False, help="Two sandboxes, 1,600 records and a running pair, ready to edit.")
+app = typer.Typer(
+    add_completion=False, help="Sandboxes with 1,600 records, 250 orders and a running pair, ready to edit."
+)
 
 _HOME = typer.Option(None, "--home", help="The demo's folder; .isthmus/demo here, or a temporary one with --once.")
 
@@ -23,15 +25,18 @@ _HOME = typer.Option(None, "--home", help="The demo's folder; .isthmus/demo here
 @app.callback(invoke_without_command=True)
 def demo(
     context: typer.Context,
-    once: bool = typer.Option(False, "--once", help="No screen: edit both sides, wait, sweep, judge, and end."),
+    once: bool = typer.Option(
+        False, "--once", help="No screen: edit both sides, run the orders, sweep, judge, and end."
+    ),
     as_json: bool = typer.Option(False, "--json", help="With --once: print one line of JSON, nothing else."),
     odoo: str = typer.Option("sandbox", "--odoo", help="sandbox, or real: an Odoo 19 brought up on this machine."),
     keep: bool = typer.Option(False, "--continue", help="Go on with the demo in the folder instead of starting anew."),
     home: Path | None = _HOME,
 ) -> None:
-    """Start both systems, seed them, connect them, load, and keep them in agreement until Ctrl-C.
+    """Start both systems, seed them, connect them, load, run 250 orders, and keep them in agreement until Ctrl-C.
 
-    Each start begins anew; --continue goes on where the last one ended.
+    Orders run on the sandboxes, up to their shipping; a real Odoo gets master data only. Each start begins anew;
+    --continue goes on where the last one ended.
     """
     if context.invoked_subcommand is not None:
         return

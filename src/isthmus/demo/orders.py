@@ -111,6 +111,7 @@ def _sale(number: int, story: Story, shelf: Shelf, chance: random.Random) -> Ord
         "OrderDate": f"2026-03-{1 + number % 28:02}T{8 + number % 10:02}:15:00Z",
         "Status": "OnHold" if story.name == "on hold" else "Cancelled" if story.end == "left out" else "Confirmed",
         "CurrencyCode": "EUR" if story.name == "a currency without a price list" else "USD",
+        "ExchangeRate": "1",
         "CustomerPONumber": f"PO-{number * 7}",
     }
     if story.name == "to another address":
