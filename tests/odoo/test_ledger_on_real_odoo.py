@@ -9,6 +9,7 @@ import pytest
 import yaml
 from jointly import Joint, joint, ok
 
+from covered import Covers
 from joined import Systems
 from real_odoo import OdooDatabases, RealOdoo
 
@@ -179,7 +180,7 @@ async def test_locked_periods_unbalanced_entries_and_unknown_accounts_are_refuse
 
 @pytest.mark.timeout(240)
 async def test_a_summary_adds_up_each_day_and_journal_once_the_day_is_over(
-    home: Any, systems: Systems, odoo_db: OdooDatabases, tmp_path: Path
+    home: Any, systems: Systems, odoo_db: OdooDatabases, tmp_path: Path, covers: Covers
 ) -> None:
     from importlib import resources
 
@@ -211,6 +212,11 @@ async def test_a_summary_adds_up_each_day_and_journal_once_the_day_is_over(
         cost_code: ("12.25", "0.00"), income_code: ("0.00", "12.25"),
     }  # fmt: skip
     assert (first["TotalDebit"], first["TotalCredit"]) == ("12.25", "12.25")
+    [journal] = odoo.call("account.journal", "search_read", domain=[["code", "=", "MISC"]], fields=["name"])
+    assert (first["CurrencyCode"], first["Description"]) == ("USD", journal["name"])
+    covers("gl_summary", "to_bng", "create", "number", "journal", "posted_on", "period", "description", "currency",
+           "status", "lines.account", "lines.debit", "lines.credit")  # fmt: skip
+    covers("gl_summary", "both", "compared", "total_debit", "total_credit")
     second = found["MISC-2026-05-05"]["Lines"]
     assert sorted((line["AccountCode"], line["Debit"], line["Credit"]) for line in second) == sorted(
         [(cost_code, "1.00", "0.00"), (cost_code, "0.00", "2.00"), (income_code, "0.00", "1.00"),

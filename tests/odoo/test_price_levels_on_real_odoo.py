@@ -13,6 +13,7 @@ import yaml
 from jointly import Joint, joint, ok
 from speaking import change, made, one, speaking, written
 
+from covered import Covers
 from isthmus.mapping.compiled import compile_mapping, load_mapping
 from isthmus.mapping.entityfile import entities_of
 from isthmus.model.canonical import Ref, Value
@@ -95,7 +96,7 @@ async def test_a_price_level_that_the_table_does_not_know_is_held_where_the_pair
 
 
 async def test_rules_of_price_lists_are_read_and_written_whole_for_systems_that_have_a_place_for_them(
-    odoo_db: OdooDatabases,
+    odoo_db: OdooDatabases, covers: Covers
 ) -> None:
     odoo = odoo_db()
     files = {
@@ -133,8 +134,24 @@ async def test_rules_of_price_lists_are_read_and_written_whole_for_systems_that_
         expect = {path: record.values[path] for path in result.values}
         [outcome] = await side.update(file.system_entity, [change(key, result.values, expect)])
         written(outcome)
-    after = stands(odoo, key)
-    assert (after["compute_price"], after["percent_price"], after["min_quantity"]) == ("percentage", 15.0, 12.0)
+        after = stands(odoo, key)
+        assert (after["compute_price"], after["percent_price"], after["min_quantity"]) == ("percentage", 15.0, 12.0)
+        whole = {"price_level": "Wholesale", "kind": "percentage", "percent": Decimal(7)}
+        template = odoo.call("product.product", "read", ids=[box], fields=["product_tmpl_id"])[0]["product_tmpl_id"]
+        [sold] = odoo.call("product.category", "create", odoo.admin_key, vals_list=[{"name": "Sold"}])
+        for place, at, value in (
+            ("template", {"product_tmpl_id": template[0]}, Ref("product_template", str(template[0]))),
+            ("category", {"categ_id": sold}, "Sold"),
+        ):
+            aimed: dict[str, Value] = {**whole, "applies_to": place, place: value}
+            result = mapping.write(aimed, list(aimed), None)
+            [key] = await made(side, file.system_entity, result.values)
+            [row] = odoo.call("product.pricelist.item", "read", ids=[int(key)], fields=list(at), load="")
+            assert {name: row[name] for name in at} == at
+            record = await one(side, file.system_entity, key, *mapping.paths)
+            assert mapping.read(record.values).values[place] == value
+    covers("price_rule", "to_odoo", "create", *told, "template", "category")
+    covers("price_rule", "both", "compared", *told, "template", "category", "currency")
 
 
 def stands(odoo: RealOdoo, key: str) -> dict[str, Any]:
