@@ -57,7 +57,7 @@ NOT_IN_ODOO = {
     "sales_order": set(),
     "purchase_order": {"receipts"},
     "invoice": {"discount"},
-    "payment": {"original", "sales_order", "unapplied"},
+    "payment": {"sales_order", "unapplied"},
 }
 """Canonical fields that stock Odoo has no place for: receipts are transfers, and a whole document has no discount."""
 

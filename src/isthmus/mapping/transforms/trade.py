@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -343,8 +344,9 @@ class Analytic(Transform):
 class Applications(Transform):
     """Reads which invoices a payment was matched with and with how much; writing names the invoices it is meant for.
 
-    Parts: `debits`, `debit_amounts`, `credits`, `credit_amounts` (lists within lists, as matched lines give them) and
-    `invoices`, the ones it is meant for.
+    Parts: `debits`, `debit_amounts`, `credits`, `credit_amounts` (lists within lists, as matched lines give them),
+    `invoices`, the ones it is meant for, and, where told, `debit_kinds` and `credit_kinds`: what is an `entry`, like
+    that of another payment, is no invoice.
     """
 
     name = "applications"
@@ -366,9 +368,11 @@ class Applications(Transform):
 
         def read(value: Any, _record: Mapping[str, Any]) -> Any:
             found: dict[int, Decimal] = {}
-            for ids, amounts in (("debits", "debit_amounts"), ("credits", "credit_amounts")):
-                for one, amount in zip(_flat(value.get(ids)), _flat(value.get(amounts)), strict=False):
-                    if one:
+            for side in ("debit", "credit"):
+                ids, amounts = _flat(value.get(f"{side}s")), _flat(value.get(f"{side}_amounts"))
+                kinds = _flat(value.get(f"{side}_kinds"))
+                for one, amount, kind in zip_longest(ids, amounts, kinds):
+                    if one and kind != "entry":
                         found[int(one)] = found.get(int(one), Decimal(0)) + _number(amount)
             return [{"invoice": Ref(entity, str(one)), "amount": amount} for one, amount in sorted(found.items())]
 
