@@ -14,6 +14,8 @@ from flow_world import FlowInstallation
 from kept_system import KeptConnector
 
 from isthmus.engine.lease import LeaseLost, take
+from isthmus.errors import AuthFailed
+from isthmus.operate import flows as flow_verbs
 from isthmus.operate import runs as run_verbs
 from isthmus.store.database import Database
 
@@ -160,3 +162,72 @@ async def test_a_second_worker_takes_over_and_the_first_sends_nothing_more(house
     await house.drain()
     assert house.states() == {"done": 1}
     assert house.one("select count(*) from outside where entity = 'order'") == 1
+
+
+CALLS = """
+flow: calls
+connections: {till: {}}
+nodes:
+  start: {type: manual, to: capture}
+  capture:
+    type: call
+    connection: till
+    operation: capture
+    input: {document: item.number, amount: "'1.00'"}
+    to: end
+  end: {type: filter, when: "true"}
+"""
+
+
+class PowerCut(BaseException):
+    """What a test has instead of a kill."""
+
+
+async def test_after_a_kill_only_what_may_have_been_sent_waits_for_the_ceiling(house: FlowInstallation) -> None:
+    till = house.connectors["till"]
+    till._ceiling = 600.0
+    await house.publish(CALLS)
+    for n in range(60):
+        await house.trigger("calls", {"number": f"D{n}"}, key=f"K{n}")
+    perform, calls = till.perform, []
+
+    async def cut(operation: str, acts: Any) -> Any:
+        calls.append(len(acts))
+        if len(calls) == 2:
+            raise PowerCut
+        return await perform(operation, acts)
+
+    till.perform = cut
+    with pytest.raises(PowerCut):
+        await house.drain()
+    assert calls == [25, 25]
+    assert house.one("select count(*) from run_intent where state = 'sent'") == 50
+    await house.drain(seconds=5)
+    assert house.states() == {"active": 25, "done": 35}
+    [done] = house.rows("select count(*) as acts, count(distinct document) as documents from outside_act")
+    assert (done.acts, done.documents) == (35, 35)
+    late = "select count(*) from run_item where state = 'waiting' and due_at > now() + interval '9 minutes'"
+    assert house.one(late) == 25
+
+
+async def test_what_stops_a_flow_stops_it_before_the_rest_is_sent(house: FlowInstallation) -> None:
+    till = house.connectors["till"]
+    await house.publish(CALLS)
+    for n in range(60):
+        await house.trigger("calls", {"number": f"D{n}"}, key=f"K{n}")
+    perform, calls = till.perform, []
+
+    async def refused(operation: str, acts: Any) -> Any:
+        calls.append(len(acts))
+        raise AuthFailed("capturing", answered="the key was revoked")
+
+    till.perform = refused
+    await house.drain()
+    assert calls == [25]
+    assert house.one("select state from flow") == "halted"
+    assert house.one("select count(*) from run_intent") == 25
+    till.perform = perform
+    await house.db.run(flow_verbs.set_state, house.runtime, "calls", "active", "ada")
+    await house.drain()
+    assert house.states() == {"done": 60}
+    assert house.one("select count(*) from outside_act") == 60

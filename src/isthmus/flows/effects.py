@@ -94,6 +94,10 @@ class Effect(Node):
 
     EFFECT: ClassVar[bool] = True
     GROUP: ClassVar[Any] = "effect"
+    AT_ONCE: ClassVar[int] = 0
+    """How many effects are stored as sent and sent together, all of a batch if 0: of the others it is known after a
+    kill that they were not sent, so that they need not wait for the other side's ceiling.
+    """
 
     def prepare(self, place: Place, item: Item) -> Sending | Result:
         """What would be sent for an item, or what becomes of it without anything being sent."""
@@ -145,18 +149,32 @@ class Effect(Node):
                 fresh.append(effect)
             else:
                 results[id(effect)] = known
-        if fresh:
-            for effect, intent in zip(fresh, await place.world.send([_intent(place, e) for e in fresh]), strict=True):
-                effect.intent = intent
-            try:
-                answers: Sequence[Answer] = await self.send(place, fresh)
-            except IsthmusError as error:
-                # A verb promises outcomes; if it breaks that promise we do not know what took place.
-                refused = error.action == "halt"
-                answers = [Refused(error=error) if refused else Doubt(error=error) for _ in fresh]
-            for effect, answer in zip(fresh, answers, strict=True):
-                results[id(effect)] = _answered(self, effect, answer, place, ceiling)
+        size = self.AT_ONCE or max(1, len(fresh))
+        for start in range(0, len(fresh), size):
+            part = fresh[start : start + size]
+            stopped = await self._sent(place, part, results, ceiling)
+            if stopped is not None:
+                # Of the others nothing was sent, nor stored as sent.
+                results.update({id(effect): Trouble(error=stopped) for effect in fresh[start + size :]})
+                break
         return [results[id(effect)] for effect in effects]
+
+    async def _sent(
+        self, place: Place, part: Sequence[Sending], results: dict[int, Result], ceiling: timedelta
+    ) -> IsthmusError | None:
+        """Store effects as sent and send them; returns the error that stops the flow, if there was one."""
+        for effect, intent in zip(part, await place.world.send([_intent(place, e) for e in part]), strict=True):
+            effect.intent = intent
+        stopped = None
+        try:
+            answers: Sequence[Answer] = await self.send(place, part)
+        except IsthmusError as error:
+            # A verb promises outcomes; if it breaks that promise we do not know what took place.
+            stopped = error if error.action == "halt" else None
+            answers = [Refused(error=error) if stopped else Doubt(error=error) for _ in part]
+        for effect, answer in zip(part, answers, strict=True):
+            results[id(effect)] = _answered(self, effect, answer, place, ceiling)
+        return stopped
 
     def _judged(self, place: Place, effect: Sending, verdict: Verdict, ceiling: timedelta) -> Result | None:
         """What is known before anything is sent; None lets it be sent."""

@@ -434,6 +434,7 @@ class CallOperation(Effect):
     """
 
     LABEL: ClassVar[str] = "Call an Operation"
+    AT_ONCE: ClassVar[int] = 25
     SAMPLE: ClassVar[Sample] = Sample(
         config={"connection": "erp", "operation": "confirm_order", "input": {"order": "item.order"}},
         input={"order": "42"},
