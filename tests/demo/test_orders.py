@@ -46,11 +46,15 @@ def test_lines_discounts_and_charges_add_up_to_the_total() -> None:
 
 
 def test_what_the_demo_publishes_ends_with_the_shipping_and_is_sound() -> None:
-    file = flow_file()
+    file = flow_file("order-to-cash")
     nodes = parse(file).nodes
     assert {"confirm", "reserve", "deliver", "cancel", "release"} <= set(nodes)
     assert not {"invoice", "post", "pay", "capture"} & set(nodes)
     assert [mistake for mistake in lint(file, "order-to-cash") if mistake.severity == "error"] == []
+    bought = flow_file("procure-to-pay")
+    assert "receive" in parse(bought).nodes
+    assert not {"bill", "post", "pay"} & set(parse(bought).nodes)
+    assert [mistake for mistake in lint(bought, "procure-to-pay") if mistake.severity == "error"] == []
     assert "invoice" not in pair_files("demo", "odoo", "bng")["pair.yaml"].split("entities:")[1].split("rules")[0]
 
 
@@ -101,8 +105,14 @@ def test_an_order_held_with_another_class_is_unexpected_and_one_that_a_flow_hold
 
 def test_a_purchase_that_only_one_side_calls_off_has_no_good_end() -> None:
     order = purchases(SHELF, random.Random(1))[0]
-    row, there = {"state": "cancel", "amount_total": 20.0}, {"Status": "Approved", "TotalAmount": "20.00"}
-    assert _end_of_purchase(order, Books(1), row, there) == ("cancel / Approved", "")
+    row = {"state": "cancel", "amount_total": 20.0, "receipt_status": False, "received": 0.0}
+    lines = [{"QuantityReceived": "0.0000"}]
+    there = {"Status": "Approved", "TotalAmount": "20.00", "LineItems": lines}
+    assert _end_of_purchase(order, Books(1), row, there) == ("cancel /  / Approved", "")
+    came = {**there, "Status": "Received", "LineItems": [{"QuantityReceived": "3.0000"}]}
+    stands = {**row, "state": "purchase", "receipt_status": "full"}
+    assert _end_of_purchase(order, Books(1), {**stands, "received": 3.0}, came) == ("received", "")
+    assert "are received in Odoo" in _end_of_purchase(order, Books(1), {**stands, "received": 2.0}, came)[1]
     assert _end_of_purchase(order, Books(1), row, {**there, "Status": "Cancelled"}) == ("cancelled", "")
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from isthmus.demo.seed import Values
 
@@ -42,7 +43,10 @@ SALES = (
     Story(name="a currency without a price list", count=4, end="held", kind="InvalidRecord"),
 )
 PURCHASES = (
-    Story(name="ordered", count=34, end="ordered"),
+    Story(name="ordered", count=12, end="ordered"),
+    Story(name="received at once", count=10, end="received"),
+    Story(name="received in two parts", count=5, end="received"),
+    Story(name="a part received so far", count=7, end="received in part"),
     Story(name="cancelled", count=5, end="cancelled"),
     Story(name="only asked for", count=6, end="left out"),
     Story(name="a product without a SKU", count=5, end="held", kind="DependencyMissing"),
@@ -78,7 +82,7 @@ class Shelf:
 class Order:
     """One order with its expected end; `key` is its own system's. `record` is in that system's words.
 
-    `parcels` are what leaves BNG's warehouse: quantities by line, empty for everything that is open.
+    `parcels` are what leaves BNG's warehouse or arrives there: quantities by line, empty for everything that is open.
     """
 
     tag: str
@@ -204,10 +208,11 @@ def purchases(shelf: Shelf, chance: random.Random) -> list[Order]:
 
 
 def _purchase(number: int, story: Story, shelf: Shelf, chance: random.Random) -> Order:
-    wares = [(ware.left, ware.price) for ware in chance.sample(list(shelf.plain), chance.randint(1, 4))]
+    counted = [ware for ware in shelf.plain if ware.stored]
+    wares = [(ware.left, ware.price) for ware in chance.sample(counted, chance.randint(2, 4))]
     if story.end == "held":
         wares[0] = (chance.choice(list(shelf.nameless)), Decimal("4.00"))
-    lines = [
+    lines: list[Any] = [
         [0, 0, {
             "product_id": product, "product_qty": chance.randint(5, 40), "tax_ids": [[6, 0, []]], "sequence": n,
             "price_unit": float((price * 6 / 10).quantize(CENT)),
@@ -215,4 +220,11 @@ def _purchase(number: int, story: Story, shelf: Shelf, chance: random.Random) ->
         for n, (product, price) in enumerate(wares, 1)
     ]  # fmt: skip
     record = {"partner_id": chance.choice(list(shelf.vendors)), "partner_ref": f"Q-{number:03}", "order_line": lines}
-    return Order(tag=f"P-{number:03}", story=story, record=record)
+    order = Order(tag=f"P-{number:03}", story=story, record=record)
+    arrives = {n: str(line[2]["product_qty"]) for n, line in enumerate(lines, 1)}
+    first = {1: arrives.pop(1)}
+    if story.name == "received at once":
+        order.parcels = [first | arrives]
+    elif story.end.startswith("received"):
+        order.parcels = [first, arrives] if story.end == "received" else [first]
+    return order

@@ -162,8 +162,13 @@ class Odoo:
         return out
 
     async def bought(self, purchases: Sequence[int]) -> dict[str, Values]:
-        """Purchase orders by key: state and total."""
-        rows = await self.call("purchase.order", "read", ids=list(purchases), fields=["state", "amount_total"], load="")
+        """Purchase orders by key: state, total, and how much of them was `received`."""
+        names = ["state", "amount_total", "receipt_status"]
+        rows = await self.call("purchase.order", "read", ids=list(purchases), fields=names, load="")
+        domain, names = [["order_id", "in", list(purchases)]], ["order_id", "qty_received"]
+        lines = await self.call("purchase.order.line", "search_read", domain=domain, fields=names, load="")
+        for row in rows:
+            row["received"] = sum(line["qty_received"] for line in lines if line["order_id"] == row["id"])
         return {str(row["id"]): row for row in rows}
 
     async def with_email(self, entity: str, mail: str) -> list[int]:

@@ -14,16 +14,22 @@ import yaml
 from sqlalchemy import Connection, text
 
 from isthmus.demo.orders import DISCOUNT, SHIPPING, Order, Shelf, Ware, purchases, sales
-from isthmus.demo.outcome import Books, Placed, Unexpected
+from isthmus.demo.outcome import Books, Placed, Unexpected, books
 from isthmus.demo.seed import Seed, Values
 from isthmus.demo.stage import Stage
 from isthmus.errors import Unavailable
+from isthmus.flows.definition import parse
 from isthmus.operate import flows, lookups
 from isthmus.operate import pairs as pair_verbs
 from isthmus.operate.assemble import parse_pair, template
 from isthmus.operate.runtime import Runtime
 
-FLOW = "order-to-cash"
+CUTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
+    "order-to-cash": [("complete", "yes", "back")],
+    "procure-to-pay": [],
+}
+"""The flows that run, and where each is led past what takes accounting: node, port and where that leads instead."""
+STARTS = ("changed", "agreed")
 BOOKED = ("invoice", "payment")
 """Entities that take accounting, which the Odoo sandbox does not keep: the demo's pair goes without them."""
 STOCK = 500
@@ -53,20 +59,24 @@ def pair_files(name: str, left: str, right: str) -> dict[str, str]:
     return {"pair.yaml": told, **lookups.shipped([template("mappings", side.mapping) for side in sides])}
 
 
-def flow_file() -> str:
-    """The shipped flow without what follows the shipping: invoices and payments take a real Odoo."""
-    made = yaml.safe_load(template("flows", FLOW))
+def flow_file(name: str) -> str:
+    """A shipped flow as far as the sandboxes go: what follows shipping and receiving takes a real Odoo."""
+    made = yaml.safe_load(template("flows", name))
     nodes = made["nodes"]
-    nodes["complete"]["to"]["yes"] = "back"
+    for node, port, to in CUTS[name]:
+        nodes[node]["to"][port] = to
+    for role in made["pairs"].values():
+        role["entities"] = [entity for entity in role["entities"] if entity not in BOOKED]
     del made["tests"]
-    reached, todo = set(), [name for name, node in nodes.items() if node["type"] == "record_changed"]
+    reached: set[str] = set()
+    todo = list(STARTS)
     while todo:
-        name = todo.pop()
-        if name not in reached:
-            reached.add(name)
-            to = nodes[name].get("to") or ()
-            todo += [to] if isinstance(to, str) else list(to.values()) if to else []
-    made["nodes"] = {name: node for name, node in nodes.items() if name in reached}
+        here = todo.pop()
+        if here not in reached:
+            reached.add(here)
+            after = nodes[here].get("to") or {}
+            todo += [after] if isinstance(after, str) else list(after.values())
+    made["nodes"] = {here: node for here, node in nodes.items() if here in reached}
     return yaml.safe_dump(made, sort_keys=False)
 
 
@@ -104,10 +114,14 @@ class Trade:
 
 
 async def publish(runtime: Runtime, pair: str, left: str, right: str, gateway: str, actor: str) -> None:
-    """Have the flow of orders run, as `isthmus flow import`, `bind` and `publish` do."""
-    bindings = {"bng": right, "odoo": left, "gateway": gateway, "trade": pair}
-    await flows.bring_in(runtime, flow_file(), bindings=bindings, actor=actor)
-    await flows.publish(runtime, FLOW, actor=actor)
+    """Have the flows of orders run, as `isthmus flow import`, `bind` and `publish` do."""
+    roles = {"bng": right, "odoo": left, "gateway": gateway, "trade": pair}
+    for name in CUTS:
+        file = flow_file(name)
+        parsed = parse(file)
+        bindings = {role: roles[role] for role in (*parsed.connections, *parsed.pairs)}
+        await flows.bring_in(runtime, file, bindings=bindings, actor=actor)
+        await flows.publish(runtime, name, actor=actor)
 
 
 async def shelf(stage: Stage, things: Sequence[Placed], found: Books) -> Shelf:
@@ -174,8 +188,11 @@ async def place(stage: Stage, things: Sequence[Placed], found: Books) -> Trade:
     return out
 
 
-async def move_on(stage: Stage, trade: Trade) -> None:
-    """Ship what is to be shipped, parcel by parcel, and cancel what is to be cancelled."""
+async def move_on(stage: Stage, trade: Trade, found: Books) -> None:
+    """Ship and receive what is to be, parcel by parcel, and cancel what is to be cancelled."""
+    for order in trade.purchases:
+        for parcel in order.parcels:
+            await stage.bng.receive(found.left["purchase_order"][order.key], parcel)
     for turn in range(2):
         for order in trade.orders:
             if turn < len(order.parcels):
@@ -194,7 +211,7 @@ _BUSY = text(
             + (select count(*) from run_item where state = 'ready'
                or (state = 'waiting' and due_at < now() + interval '20 seconds'))"""
 )
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 240.0
 
 
 async def idle(runtime: Runtime) -> None:
@@ -281,8 +298,16 @@ def _end_of_purchase(order: Order, found: Books, row: Values, there: Values | No
     why = "" if _same(row["amount_total"], there["TotalAmount"]) else (
         f"its total is {row['amount_total']} in Odoo, {there['TotalAmount']} in BNG"
     )  # fmt: skip
-    ends = {("purchase", "Approved"): "ordered", ("cancel", "Cancelled"): "cancelled"}
-    states = (row["state"], there["Status"])
+    arrived = sum(Decimal(line["QuantityReceived"]) for line in there["LineItems"])
+    if not why and not _same(row["received"], arrived):
+        why = f"{row['received']} are received in Odoo, {arrived} in BNG"
+    ends = {
+        ("purchase", "pending", "Approved"): "ordered",
+        ("purchase", "partial", "PartiallyReceived"): "received in part",
+        ("purchase", "full", "Received"): "received",
+        ("cancel", "", "Cancelled"): "cancelled",
+    }
+    states = (row["state"], row["receipt_status"] or "", there["Status"])
     return ends.get(states, " / ".join(states)), why
 
 
@@ -306,7 +331,7 @@ async def trading(stage: Stage, runtime: Runtime, things: Sequence[Placed], foun
     await stage.bng.spoil(FAULTS)
     await idle(runtime)
     stage.spoil_odoo(False)
-    await move_on(stage, out)
+    await move_on(stage, out, await runtime.db.run(books, found.pair_id))
     stage.spoil_odoo(True)
     await idle(runtime)
     stage.spoil_odoo(False)
