@@ -156,7 +156,7 @@ REFUSED: list[tuple[bytes | str, dict[str, Any], str]] = [
     ("n\n" + "x" * 1_100_000, {}, "a line is longer than"),
     ("a".encode("utf-16"), {}, "UTF-16"),
     (b"\xd0\xcf\x11\xe0" + b"\0" * 99, {}, "old form .xls"),
-    (b"no zip", {"format": "excel"}, "no Excel workbook"),
+    (b"no zip", {"format": "excel"}, "not an Excel file"),
     (workbook([["a"], [1]]), {"sheet": "Other"}, "there is no sheet 'Other'"),
     (workbook([["a", "b"], [1, "#REF!"]]), {"lead": False}, "sheet Orders, row 2: column b: Excel shows the error"),
     (f"told: {CARD}", {"format": "text"}, "it holds a card number"),

@@ -15,6 +15,7 @@ from typing import Any
 from isthmus.errors import InvalidRecord
 from isthmus.mapping.lookups import LookupRow
 from isthmus.mapping.problem import show
+from isthmus.mapping.tabular import BadFile, guard_workbook
 
 CANONICAL = "canonical"
 MAX_BYTES = 8_000_000
@@ -148,15 +149,15 @@ def _excel(name: str, content: bytes, filename: str) -> list[list[str]]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(item.file_size for item in archive.infolist()) > 20 * MAX_BYTES:
-                raise _refused(name, filename, [], "it is too large when unpacked")
+        guard_workbook(io.BytesIO(content), len(content))
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         try:
             sheet = book[name] if name in book.sheetnames else book.worksheets[0]
             return [[_cell(value) for value in row] for row in sheet.iter_rows(values_only=True, max_row=MAX_ROWS + 2)]
         finally:
             book.close()
+    except BadFile as bad:
+        raise _refused(name, filename, [], bad.why) from bad
     except (zipfile.BadZipFile, InvalidFileException, KeyError, IndexError, OSError, ValueError) as error:
         raise _refused(name, filename, [], f"it is not an Excel file ({type(error).__name__})") from error
 

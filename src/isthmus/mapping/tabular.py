@@ -184,7 +184,7 @@ def guard_workbook(file: BinaryIO, size: int) -> None:
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise BadFile(f"it is no Excel workbook ({type(error).__name__})", hint="Save it as .xlsx.") from error
+        raise BadFile(f"it is not an Excel file ({type(error).__name__})", hint="Save it as .xlsx.") from error
     unpacked = sum(part.file_size for part in parts)
     largest = max((part.file_size for part in parts if "worksheets/" not in part.filename), default=0)
     if (
@@ -210,7 +210,7 @@ def excel_rows(
     try:
         book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
     except (zipfile.BadZipFile, InvalidFileException, KeyError, OSError, ValueError, SyntaxError) as error:
-        raise BadFile(f"it is no Excel workbook ({type(error).__name__})", hint="Save it as .xlsx.") from error
+        raise BadFile(f"it is not an Excel file ({type(error).__name__})", hint="Save it as .xlsx.") from error
     try:
         names = book.sheetnames
         if sheet is not None and sheet not in names:
