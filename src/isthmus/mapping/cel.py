@@ -24,6 +24,8 @@ MAX_SUMS = 40
 """Plus signs of one expression: together with MAX_LOOPS this bounds how far text and lists can grow."""
 MAX_TEXT = 20_000
 """Characters of one text that enters an expression or that one of our functions may give."""
+MAX_LIST = 10_000
+"""Entries of one list that enters an expression."""
 
 _LOOP = re2.compile(r"\.\s*(?:map|filter|all|exists|exists_one|existsOne|transform\w*)\s*\(")
 _RAW = re2.compile(r"""\braw\s*(?:\[\s*"([^"\\]+)"\s*\]|\[\s*'([^'\\]+)'\s*\]|\.\s*([A-Za-z_][A-Za-z0-9_]*))""")
@@ -103,11 +105,16 @@ def raw_paths(source: str) -> tuple[str, ...]:
 
 
 def plain(value: Any) -> Any:
-    """A value as CEL knows it: decimals as text, days as text, references as objects, long text cut."""
+    """A value as CEL knows it: decimals as text, days as text, references as objects.
+
+    TransformProblem for what is too large: a part of it would give a result that is wrong and looks right.
+    """
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
-        return value if len(value) <= MAX_TEXT else value[:MAX_TEXT]
+        if len(value) > MAX_TEXT:
+            raise TransformProblem(f"a text of {len(value)} characters; an expression takes at most {MAX_TEXT}")
+        return value
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**63 else str(value)
     if isinstance(value, Decimal):
@@ -121,7 +128,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value[:1_000]]
+        if len(value) > MAX_LIST:
+            raise TransformProblem(f"a list of {len(value)} entries; an expression takes at most {MAX_LIST}")
+        return [plain(v) for v in value]
     return str(value)
 
 
