@@ -227,7 +227,7 @@ def _of_entity(entity: str) -> Iterator[Cell]:
                     yield Cell(entity, direction, "status", row.name)
                 if row.name in ENDED and not (entity == "employee" and row.name != "active"):
                     yield Cell(entity, direction, "deactivate", row.name)
-        if not shown and row.odoo.reads and row.bng.reads:
+        if not shown and row.odoo.reads and row.bng.reads and base not in _reasons()["each_its_own"]:
             yield Cell(entity, "both", "compared", row.name)
 
 
@@ -313,7 +313,8 @@ after a record was **created** on the other side, and after the field was **chan
 field does not travel that way; `compared` means that each side works it out by itself and both say the same. What the
 contract has and no mapping carries is listed below each table with the reason.
 
-A cell that should have a mark and has none fails `tools/suite.py odoo`.
+A cell that should have a mark and has none fails `tools/suite.py odoo`. Those that no test shows yet say **not shown**;
+the list of them in `tools/coverage_reasons.yaml` can only shrink.
 """
 
 

@@ -142,6 +142,8 @@ class Table:
     names: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, dict[str, Any]] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
+    known: dict[tuple[str, str], int] = field(default_factory=dict)
+    taxes: dict[int, str] = field(default_factory=dict)
 
     def add(self, path: Path, *chosen: str) -> None:
         """Take the records of these Entities from a table; each is made in every direction that is allowed."""
@@ -276,10 +278,13 @@ class Table:
 
     def named(self, model: str, name: str) -> int:
         """The record that Odoo shows by this name."""
+        if (model, name) in self.known:
+            return self.known[model, name]
         context = {"active_test": False}
         found = self.up.odoo.call(model, "name_search", name=name.partition(" (")[0], limit=50, context=context)
         [key] = [key for key, shown in found if shown == name][:1] or [0]
         assert key, f"no {model} named {name!r} among {found}"
+        self.known[model, name] = int(key)
         return int(key)
 
     def read_odoo(self, model: str, key: int, paths: Sequence[str]) -> dict[str, Any]:
@@ -312,6 +317,13 @@ class Table:
         told.sort(key=lambda r: (r.get("sequence", 0), r["id"]))
         return {name: [self._shown(model, name, r[name]) for r in told] for name in names}
 
+    def tax(self, key: int) -> str:
+        """A tax by its name; asked once, for no test renames one."""
+        if key not in self.taxes:
+            rows = self.up.odoo.call("account.tax", "search_read", domain=[], fields=["display_name"])
+            self.taxes = {row["id"]: row["display_name"] for row in rows}
+        return self.taxes[key]
+
     def _shown(self, model: str, name: str, value: Any) -> Any:
         if name == "id":
             return str(value)
@@ -319,6 +331,10 @@ class Table:
         if kind["type"] == "many2one":
             return value[1] if value else None
         if kind["type"] in ("many2many", "one2many"):
+            if not value:
+                return []
+            if kind["relation"] == "account.tax":
+                return [self.tax(one) for one in value]
             rows = self.up.odoo.call(kind["relation"], "read", ids=value, fields=["display_name"])
             return [row["display_name"] for row in rows]
         if isinstance(value, float):

@@ -12,7 +12,7 @@ from covered import Covers
 from joined import Systems
 from real_odoo import OdooDatabases, RealOdoo
 
-pytestmark = [pytest.mark.odoo, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.odoo, pytest.mark.timeout(900)]
 
 HERE = Path(__file__).parent
 LEVELS = "system,value,canonical\nodoo,Wholesale,WHOLESALE\nbng,WHL,WHOLESALE\nodoo,Retail,RETAIL\nbng,RTL,RETAIL\n"
