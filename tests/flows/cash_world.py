@@ -124,7 +124,7 @@ class CashWorld:
         """The house rules of order to cash, changed in its file."""
         file = template("flows", "order-to-cash")
         for name, word in rules.items():
-            file, times = re.subn(rf"(house\.{name}: )'\"\w+\"'", rf"\1'\"{word}\"'", file)
+            file, times = re.subn(rf"(house\.{name}: )'\"\w+\"'", lambda m, to=word: f"{m[1]}'\"{to}\"'", file)
             assert times == 1, name
         await verbs.bring_in(self.trade.runtime, file, bindings=ROLES, actor="test")
         await verbs.publish(self.trade.runtime, "order-to-cash", actor="test")
@@ -161,23 +161,25 @@ class CashWorld:
 
             await poll_connection(self.db, connection_id, await runtime.connector(row), entity, hear)
 
-    async def quiet(self, seconds: float = 90.0) -> None:
+    async def quiet(self, seconds: float = 240.0) -> None:
         """Wait until nothing is under way."""
         end = asyncio.get_running_loop().time() + seconds
         while self.one(BUSY):
-            assert asyncio.get_running_loop().time() < end, self.rows(
-                "select r.key, i.node, i.state, i.attempts, i.due_at from run_item i join run r on r.id = i.run_id "
-                "where i.state in ('ready', 'waiting')"
-            )
+            assert asyncio.get_running_loop().time() < end, (
+                self.rows("select r.key, i.node, i.state, i.attempts, i.due_at::text from run_item i "
+                          "join run r on r.id = i.run_id where i.state in ('ready', 'waiting')"),
+                self.rows("select entity, side, key, state, not_before::text from change where state <> 'closed'"),
+            )  # fmt: skip
             await asyncio.sleep(0.1)
 
-    async def work(self, rounds: int = 3) -> None:
+    async def work(self, rounds: int = 3, *, polls: bool = True) -> None:
         """Let the service do everything that is due: what it wrote it hears of, until nothing is new."""
         stop = asyncio.Event()
         engine = asyncio.create_task(self.trade.runtime.engine.run(stop))
         try:
             for _ in range(rounds):
-                await self.poll()
+                if polls:
+                    await self.poll()
                 await self.quiet()
         finally:
             stop.set()
