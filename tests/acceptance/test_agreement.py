@@ -1,6 +1,7 @@
-"""The acceptance campaign in its short form, and the mutants that its oracle has to notice.
+"""The acceptance campaigns in their short forms, and the mutants that the oracle has to notice.
 
-Both run as programs of their own, at the same time: see campaign.py and mutation.py for the full forms.
+All run as programs of their own, at the same time: see campaign.py, trade/campaign.py and mutation.py for the full
+forms.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHORT = ("--records", "150", "--edits", "300", "--kills", "6", "--json")
+TRADE = ("--orders", "12", "--purchases", "4", "--kills", "2", "--json")
 LONGEST = 1200
 
 
@@ -49,10 +51,18 @@ def hunt() -> Iterator[Program]:
     program.close()
 
 
+@pytest.fixture(scope="module")
+def trade(odoo_server: Any) -> Iterator[Program]:
+    """Orders are traded beside both."""
+    program = Program("tests.acceptance.trade.campaign", *TRADE)
+    yield program
+    program.close()
+
+
 @pytest.mark.odoo
 @pytest.mark.slow
 @pytest.mark.timeout(LONGEST)
-@pytest.mark.usefixtures("odoo_server")
+@pytest.mark.usefixtures("odoo_server", "trade")
 def test_a_real_odoo_and_bng_agree_after_random_edits_faults_and_kills(hunt: Program) -> None:
     program = Program("tests.acceptance.campaign", "--odoo", "real", *SHORT)
     report, said = program.result()
@@ -64,6 +74,20 @@ def test_a_real_odoo_and_bng_agree_after_random_edits_faults_and_kills(hunt: Pro
     assert report["done"]["deletes"]
     for system, fired in report["faults"].items():
         assert all(fired.values()), f"before {system} not every fault fired: {fired}"
+
+
+@pytest.mark.odoo
+@pytest.mark.slow
+@pytest.mark.timeout(LONGEST)
+def test_orders_and_purchases_come_to_their_ends_and_all_books_tie_out_to_the_cent(trade: Program) -> None:
+    report, said = trade.result()
+    assert report["good"], said[-12000:]
+    assert len(report["variants"]) == 12
+    assert len(report["purchase_variants"]) == 4
+    assert report["kills"] == 2
+    assert {"captured USD", "captured EUR", "receivables USD", "payables USD", "stock CHAIR"} <= report["ties"].keys()
+    for system in ("odoo", "bng"):
+        assert sum(report["faults"][system].values()), f"before {system} no fault fired"
 
 
 @pytest.mark.slow

@@ -187,6 +187,43 @@ async def test_goods_that_come_back_are_credited_and_paid_back_also_after_a_canc
     assert notes == {"42.80", "12.50", "105.00", "99.50"}
 
 
+async def test_orders_that_change_before_and_after_they_are_invoiced_end_as_they_should(world: CashWorld) -> None:
+    line = world.trade.line
+    more = await world.order(line(1, "CHAIR", "2", "40.00"), card="approve")
+    less = await world.order(line(1, "CHAIR", "3", "40.00"))
+    late = await world.order(line(1, "LAMP", "2", "12.50"))
+    await world.work(2)
+    assert world.held() == []
+    await world.change(more, (1, "CHAIR", "3", "40.00"), (2, "TABLE", "1", "99.50"))
+    await world.change(less, (1, "CHAIR", "1", "40.00"))
+    await world.ship(late)
+    await world.work(2)
+    assert world.held() == []
+    assert [(t[0], sorted(t[1])) for t in world.transfers(world.in_odoo(less)) if t[0] != "cancel"] == [
+        ("assigned", [1.0])
+    ]
+    for key in (more, less):
+        await world.ship(key)
+    await world.change(late, (1, "LAMP", "3", "12.50"))
+    await world.work(2)
+    assert world.held() == []
+    for key, total in ((more, 219.5), (less, 40.0)):
+        order = world.in_odoo(key)
+        assert order["delivery_status"] == "full"
+        assert [row[:3] for row in world.invoices(order)] == [("out_invoice", "posted", total)]
+    assert world.asked() == []
+    await world.ship(late)
+    await world.work(1)
+    [(_, about, shown)] = world.asked()
+    assert (about, shown["Total now"], shown["Invoiced"]) == (late, "37.5", "25")
+    await world.decide(late, "go_on")
+    await world.work(2)
+    assert world.held() == world.asked() == []
+    assert [row[:3] for row in world.invoices(world.in_odoo(late))] == [
+        ("out_invoice", "posted", 25.0), ("out_invoice", "posted", 12.5),
+    ]  # fmt: skip
+
+
 async def settled(world: CashWorld, keys: list[str], total: float) -> None:
     """Every order has one delivery, one posted invoice, one charge and one payment, and nothing is open."""
     assert world.held() == []
