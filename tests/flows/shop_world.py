@@ -27,7 +27,7 @@ from isthmus.sdk import Hint  # noqa: E402
 from isthmus.store import connections, flows  # noqa: E402
 from joined import Systems, connect_bng, isthmus  # noqa: E402
 
-__all__ = ["ADDRESS", "ShopWorld", "Shopping", "connect_shop", "opened", "publish_as", "shop_world"]
+__all__ = ["ADDRESS", "ShopWorld", "Shopping", "connect_shop", "goods", "opened", "publish_as", "shop_world"]
 ADDRESS = {
     "firstName": "Ada", "lastName": "Byron", "address1": "Kaai 7", "address2": "Dock 2", "city": "Gent", "zip": "9000",
     "countryCode": "BE", "phone": "+3291234567",
@@ -169,6 +169,12 @@ async def connect_shop(shopping: Shopping) -> None:
     plain = ("--set", "allow_loopback=true", "--set", "points_per_second=0", "--set", "request_ceiling=5", "--no-check")
     said = await isthmus("connection", "add", "shop", "--kind", "shopify", "--url", shopping.up.url, *secrets, *plain)
     assert said.code == 0, said
+
+
+async def goods(shopping: Shopping, *skus: str) -> None:
+    """Products of the shop by the SKUs of Odoo."""
+    for sku in skus:
+        await shopping.do("product", title=sku.title(), sku=sku, price="40.00", available=50)
 
 
 async def publish_as(runtime: Runtime, name: str, words: Mapping[str, str], **bindings: str) -> None:
