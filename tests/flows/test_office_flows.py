@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 
-import jointly
 import pytest
 import yaml
 from cash_world import CashWorld, publish, stock
+from jointly import connect, ok
 from trading import Trade, trading
 
 from isthmus.operate import flows as verbs
@@ -31,7 +31,7 @@ async def office(
     odoo: RealOdoo, systems: Systems, entities: Mapping[str, Mapping[str, Any]], *names: str, **settings: Any
 ) -> AsyncIterator[CashWorld]:
     """A pair of the operations template with some of its Entities, changed, and flows that are published."""
-    await jointly.connect(odoo, systems)
+    await connect(odoo, systems)
     body = template("pairs", "odoo-bng-operations")
     for name, value in (("pair", "main"), ("left", "odoo"), ("right", "bng"), ("environment", "sandbox")):
         body = body.replace(f"${{{name}}}", value)
@@ -58,13 +58,13 @@ async def office(
 
 async def questions(world: CashWorld) -> list[dict[str, Any]]:
     """What people are asked."""
-    return list((await jointly.ok("approvals", "list", "--json")).json)
+    return list((await ok("approvals", "list", "--json")).json)
 
 
 async def answer(world: CashWorld, choice: str, rounds: int = 2) -> dict[str, Any]:
     """Answer the one question that is open."""
     [asked] = await questions(world)
-    await jointly.ok("approvals", "decide", str(asked["id"]), choice)
+    await ok("approvals", "decide", str(asked["id"]), choice)
     await world.work(rounds)
     return asked
 
