@@ -41,7 +41,7 @@ class Options:
     faults: float = 0.06
     webhooks: bool = True
     still: float = 2.5
-    patience: float = 240.0
+    patience: float = 600.0
 
 
 class Campaign:

@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import yaml
-from tests.acceptance.installation import Installation, NeverQuiet
+from tests.acceptance.installation import ROOT, Installation, NeverQuiet
 from tests.acceptance.trade.market import Market
 
+SHIPPED = ROOT / "src" / "isthmus" / "templates" / "flows"
 PAIR = "trade"
 ROLES = {"bng": "bng", "odoo": "erp", "gateway": "till", "trade": PAIR}
 FLOWS = ("order-to-cash", "procure-to-pay", "payment-from-bng")
@@ -87,7 +88,7 @@ class Trading(Installation):
         file["settings"] |= {"shipping_product": "SHIP", "discount_product": "DISC", "rounding_product": "ROUND"}
         for entity in file["entities"].values():
             for side in ("left", "right"):
-                entity[side]["poll_seconds"] = 2
+                entity[side]["poll_seconds"] = 4
         path.write_text(yaml.safe_dump(file, sort_keys=False))
         for name, rows in LOOKUPS.items():
             table = folder / "lookups" / f"{name}.csv"
@@ -102,10 +103,8 @@ class Trading(Installation):
     def publish(self, names: Sequence[str]) -> None:
         """Bring in flows that ship, bind their roles and publish them."""
         for name in names:
-            told = self.command("flow", "templates", name)
-            path = self.folder / f"{name}.yaml"
-            path.write_text(told["file"])
-            file = yaml.safe_load(told["file"])
+            path = SHIPPED / f"{name}.yaml"
+            file = yaml.safe_load(path.read_text())
             bound = [part for role in (*file.get("connections", ()), *file.get("pairs", ()))
                      for part in ("--bind", f"{role}={ROLES[role]}")]  # fmt: skip
             self.command("flow", "import", str(path), *bound)
@@ -123,11 +122,14 @@ class Trading(Installation):
     # -- rest --------------------------------------------------------------------------------------------------
 
     def rest(self, *, seconds: float, still: float) -> float:
-        """Wait until polling has read everything up to now, nothing is under way, and nothing began for `still` s."""
+        """Wait until polling has read everything up to now, nothing is under way, and nothing began for `still` s.
+
+        Gives up when nothing went on for `seconds` although something is under way, or after five times as long.
+        """
         began = time.monotonic()
         start = self.scalar("select clock_timestamp()")
         behind = "select count(*) from cursor where advanced_at <= %s"
-        newest, since = (-1, -1, -1), began
+        newest, since, moved = (-1, -1, -1), began, began
         while True:
             time.sleep(0.25)
             now = time.monotonic()
@@ -135,11 +137,13 @@ class Trading(Installation):
             [last] = self.rows("""select (select coalesce(max(id), 0) from intent),
                                   (select coalesce(max(id), 0) from run_step),
                                   (select coalesce(max(id), 0) from change)""")
+            if last != newest:
+                moved = now
             if last != newest or self.scalar(behind, start) or self.scalar(BUSY):
                 newest, since = last, now
             elif now - since >= still:
                 return now - began
-            if now - began > seconds:
+            if now - moved > seconds or now - began > 5 * seconds:
                 told = "\n".join(str(row) for row in self.rows(UNDER_WAY))
                 raise NeverQuiet(f"not at rest after {seconds:.0f} s:\n{told}\n{self.last_words()[-2500:]}")
 

@@ -244,9 +244,9 @@ def credit_approved(order: Order, dice: random.Random) -> None:
 
 
 def credit_refused(order: Order, dice: random.Random) -> None:
-    """Over the credit limit; somebody refuses, it stays a quotation."""
+    """Over the credit limit; somebody rejects it, it stays a quotation."""
     over_credit(order)
-    order.acts = [PLACE, Act("refuse", decide("refused"), asked)]
+    order.acts = [PLACE, Act("reject", decide("rejected"), asked)]
     order.end = End(("Confirmed", "Unfulfilled", "Unpaid"), "draft")
 
 
