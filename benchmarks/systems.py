@@ -63,7 +63,7 @@ def switch(bng: Bng, admin_key: str, verb: str, told: dict[str, Any], method: st
 
 
 @contextmanager
-def between(odoo: Odoo, bng: Bng, *, paced: bool = False) -> Iterator[Installation]:
+def between(odoo: Odoo, bng: Bng, *, paced: bool = False, template: str = "odoo-bng") -> Iterator[Installation]:
     """An installation with both connections and a pair; `paced`: it keeps to the calls that BNG's contract allows."""
     with installation() as home:
         home.run("connection", "add", "odoo", "--kind", "odoo", "--url", odoo.url, "--set", f"database={odoo.database}",
@@ -71,7 +71,7 @@ def between(odoo: Odoo, bng: Bng, *, paced: bool = False) -> Iterator[Installati
         home.run("connection", "add", "bng", "--kind", "bng", "--url", bng.url, "--set", f"client_id={bng.client_id}",
                  "--set", "allow_loopback=true", *([] if paced else ["--set", "calls_per_second=0"]),
                  "--secret", f"client_secret={bng.client_secret}", "--no-check")  # fmt: skip
-        home.run("pair", "add", "main", "--left", "odoo", "--right", "bng")
+        home.run("pair", "add", "main", "--left", "odoo", "--right", "bng", "--template", template)
         yield home
 
 
