@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cash_world import CashWorld, cashing
+from cash_world import ROLES, CashWorld, cashing
 
+from isthmus.connectors.bng_gateway.hooks import hints, read_event
+from isthmus.operate import flows as verbs
+from isthmus.operate.assemble import template
 from isthmus.testing.fault_proxy import FaultProxy, Plan
 from joined import Systems
 from real_odoo import OdooDatabases
@@ -114,6 +118,52 @@ async def test_payments_started_in_bng_are_charged_posted_and_reconciled_or_told
         for key, status in ((bills[0][1], "Paid"), (bills[3][1], "Open")):
             [bill] = await world.at_bng("invoice", InvoiceID=key)
             assert bill["Status"] == status
+
+
+def tell(world: CashWorld, event: dict[str, Any]) -> None:
+    """The gateway's webhook tells of chargebacks: nothing else does."""
+    body = json.dumps({"event_id": event["event_id"], "event_type": "chargeback.batch.complete",
+                       "event_body": {"chargebacks": event["chargebacks"]}})  # fmt: skip
+    number = int(world.one("select id from connection where name = 'gateway'"))
+    with world.db.transaction() as conn:
+        world.trade.runtime.flows.hear(conn, number, hints(read_event(body.encode())))
+
+
+async def test_refunds_and_chargebacks_at_the_gateway_are_taken_back_in_the_books_once_and_told(
+    home: Any, systems: Systems, odoo_db: OdooDatabases
+) -> None:
+    async with cashing(odoo_db(), systems, names=(FLOW,), tables=CARDS) as world:
+        file = template("flows", "gateway-reversals").replace("for: 15m", "for: 1s")
+        await verbs.bring_in(world.trade.runtime, file.replace("house.fee: '\"0.00\"'", "house.fee: '\"15.00\"'"),
+                             bindings=ROLES, actor="test")  # fmt: skip
+        await verbs.publish(world.trade.runtime, "gateway-reversals", actor="test")
+        bills = await invoiced(world, 120.0, 80.0, 60.0)
+        vault = await kept(world, "azure-1")
+        keys = [await started(world, f"{amount:.2f}", (bill, f"{amount:.2f}"), VaultID=vault)
+                for amount, (_, bill) in zip((120.0, 80.0, 60.0), bills, strict=True)]  # fmt: skip
+        await world.work(2)
+        assert world.held() == []
+        ids = [(await world.rig.charges(key))[0]["transaction_id"] for key in keys]
+        await world.rig.switch("POST", "settle")
+        status, said = await world.rig.send("/api/transact.php", type="refund", transactionid=ids[0], amount="20.00")
+        assert status == 200
+        refund = dict(part.split("=", 1) for part in said.decode().split("&"))["transactionid"]
+        event = await world.rig.switch("POST", "chargebacks", transactions=[ids[1]], reason="Fraud")
+        for _ in range(2):  # told of twice
+            tell(world, event)
+            await world.work(2)
+        assert world.held() == []
+        assert world.payments(refund) == [(refund, 20.0)]
+        assert world.payments(f"CB {ids[1]}") == [(f"CB {ids[1]}", 80.0)]
+        left = {row["id"]: row["amount_residual"] for row in world.trade.read("account.move", [
+            ["id", "in", [one for one, _ in bills]]], "amount_residual")}  # fmt: skip
+        assert [left[one] for one, _ in bills] == [20.0, 80.0, 0.0]
+        fees = world.trade.read("account.bank.statement.line", [], "payment_ref", "amount")
+        assert [(row["payment_ref"], row["amount"]) for row in fees] == [(f"CB {ids[1]}: fee", -15.0)]
+        status = {row["PaymentID"]: row["Status"] for row in await world.at_bng("payment")}
+        assert [status[key] for key in keys[:2]] == ["PartiallyRefunded", "ChargedBack"]
+        assert status[keys[2]] in ("Captured", "PendingSettlement", "Settled")
+        assert world.receivable() == 100.0
 
 
 @pytest.mark.slow
