@@ -151,7 +151,88 @@ def billed(up: Joint, order: int) -> int:
     return int(move)
 
 
+def booked_by_the_table(odoo: RealOdoo) -> dict[str, str]:
+    """Accounts, analytic accounts and taxes of books, as Odoo shows them, and their codes."""
+    words: dict[str, str] = {}
+    for kind, many in (("income", 2), ("expense", 2), ("asset_receivable", 1), ("liability_payable", 1)):
+        word = {"asset_receivable": "owed", "liability_payable": "owing"}.get(kind, kind)
+        made = [{"name": f"Coverage {word} {n}", "code": f"9{len(kind)}00{n}", "account_type": kind} for n in (1, 2)][
+            :many
+        ]
+        keys = odoo.call("account.account", "create", odoo.admin_key, vals_list=made)
+        for n, row in enumerate(odoo.call("account.account", "read", ids=keys, fields=["display_name", "code"]), 1):
+            name = word if many == 1 else f"{word}{n}"
+            words |= {name: row["display_name"], f"{name}_code": row["code"]}
+    told = odoo.run_on_server(
+        "group = env.ref('analytic.group_analytic_accounting')\n"
+        "env['res.users'].search([]).write({'group_ids': [(4, group.id)]})\n"
+        "plan = env['account.analytic.plan'].create({'name': 'Places'})\n"
+        "rows = [{'name': n, 'plan_id': plan.id} for n in ('Berlin', 'Rome')]\n"
+        "made = env['account.analytic.account'].create(rows).ids\n"
+        "env['account.tax'].create({'name': '0% booked', 'amount': 0, 'type_tax_use': 'none'})\n"
+        "env.cr.commit()\nprint('made', *made)\n"
+    )
+    words["berlin"], words["rome"] = told.rpartition("made")[2].split()[:2]
+    cash = {"name": "Cash", "code": "CSH1", "type": "cash"}
+    till = odoo.call("account.journal", "create", odoo.admin_key, vals_list=[cash])
+    waiting = {"name": "Coverage waiting", "code": "988800", "account_type": "asset_current", "reconcile": True}
+    [account] = odoo.call("account.account", "create", odoo.admin_key, vals_list=[waiting])
+    ways = odoo.call("account.payment.method.line", "search", odoo.admin_key, domain=[["journal_id", "in", till]])
+    odoo.call("account.payment.method.line", "write", odoo.admin_key, ids=ways, vals={"payment_account_id": account})
+    [journal] = odoo.call("account.journal", "search_read", domain=[["code", "=", "MISC"]], fields=["display_name"])
+    return {**words, "journal": journal["display_name"]}
+
+
+def posted(up: Joint, **more: Any) -> int:
+    """A small invoice to Azure, posted."""
+    [azure] = up.odoo.call("res.partner", "search", domain=[["name", "=", "Azure"]])
+    line = {"name": "Small", "price_unit": 200, "tax_ids": [[6, 0, []]]}
+    move = up.new("account.move", move_type="out_invoice", partner_id=azure, invoice_date="2026-03-01",
+                  invoice_line_ids=[[0, 0, line]], **more)  # fmt: skip
+    up.odoo.call("account.move", "action_post", ids=[move])
+    return move
+
+
 def shown_as(up: Joint, move: int) -> dict[str, Any]:
     """The name of a journal entry, and how Odoo shows it."""
     [row] = up.odoo.call("account.move", "read", ids=[move], fields=["name", "display_name"])
     return dict(row)
+
+
+async def test_every_new_invoice_payment_and_entry_is_the_same_at_both_ends(
+    home: Any, systems: Systems, odoo_db: OdooDatabases, tmp_path: Path, covers: Covers
+) -> None:
+    odoo = odoo_db()
+    documents = ("invoice", "gl_entry", "payment")
+    words = booked_by_the_table(odoo)
+    up, table = await traded(odoo, systems, tmp_path / "pair", covers, *documents)
+    table.words |= words
+    at = {"city": "Gent", "country_id": odoo.call("res.country", "search", domain=[["code", "=", "BE"]])[0]}
+    for name, street in (("Azure", "Kaai 21"), ("Blanc", "Kaai 22")):
+        for key in odoo.call("res.partner", "search", domain=[["name", "=", name]]):
+            odoo.call("res.partner", "write", ids=[key], vals={"street": street, **at})
+    small = {word: posted(up) for word in ("open", "other", "paid")}
+    await up.settle()
+    numbers = await up.at_bng("invoice", "InvoiceNumber")
+    for word, move in small.items():
+        table.words[word] = shown_as(up, move)["display_name"]
+        table.names[word] = numbers[shown_as(up, move)["name"]]["InvoiceID"]
+    table.add(HERE / "coverage_books.yaml", *documents)
+    await table.make(*documents)
+    mine = {entity: [one.odoo for one in table.subjects if one.entity == entity and one.odoo] for entity in documents}
+    for entity, model in (("invoice", "account.move"), ("gl_entry", "account.move"), ("payment", "account.payment")):
+        odoo.call(model, "action_post", ids=mine[entity])
+    await up.settle(*documents)
+    await up.settle(*documents)
+    await table.look("create", *documents)
+    await payment_numbers(up, table)
+    covers("payment", "to_bng", "create", "number")
+
+
+async def payment_numbers(up: Joint, table: Table) -> list[str]:
+    """The numbers that Odoo gave the payments made in it, which BNG has as well."""
+    mine = [one for one in table.subjects if (one.entity, one.way) == ("payment", "to_bng")]
+    told = [str(up.in_odoo("account.payment", one.odoo, "name")["name"]) for one in mine]
+    found = await up.at_bng("payment", "PaymentID")
+    assert [found[one.bng]["PaymentNumber"] for one in mine] == told
+    return told
