@@ -122,7 +122,7 @@ async def test_each_night_balanced_entries_of_open_periods_go_to_bng_and_the_res
         there = {row["EntryNumber"]: row for row in await world.at_bng("gl_entry")}
         assert {
             number: (row["TotalDebit"], row["TotalCredit"], row["PostingDate"]) for number, row in there.items()
-        } == {numbers[key]: [f"{10.25 + n:.2f}", f"{10.25 + n:.2f}", day(3)] for n, key in enumerate(good)}
+        } == {numbers[key]: (f"{10.25 + n:.2f}", f"{10.25 + n:.2f}", day(3)) for n, key in enumerate(good)}
         [asked] = await questions(world)
         refused = "\n".join(asked["shown"]["Refused"])
         assert f"{numbers[old]}: Its date lies in a period that is locked in Odoo" in refused
