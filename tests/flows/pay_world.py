@@ -6,18 +6,32 @@ import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from cash_world import IMPATIENT, CashWorld, publish
 from sqlalchemy import text
-from trading import trading
+from trading import SIDES, trading
 
+from isthmus.detect.poll import poll, poll_connection
+from isthmus.errors import Unavailable
 from isthmus.operate import runs
+from isthmus.store import connections, flows
 from joined import Systems
 from real_odoo import RealOdoo
 
 _numbers = itertools.count(1)
 PRICES = {"CHAIR": "20.50", "TABLE": "18.45"}
+
+
+async def patiently(look: Any, *given: Any) -> None:
+    """Poll; what gets no answer in time is polled again."""
+    for _ in range(3):
+        try:
+            return await look(*given)
+        except Unavailable:
+            continue
+    await look(*given)
 
 
 def claimed(order: Mapping[str, Any], *lines: tuple[str, str]) -> dict[str, Any]:
@@ -72,6 +86,26 @@ class PayWorld(CashWorld):
         }  # fmt: skip
         [key] = await self.trade.seed("invoice", given)
         return key
+
+    async def poll(self) -> None:
+        """Look once at the documents, as the service does: a server too busy to answer is asked again."""
+        _, pair = await self.trade.runtime.pair(self.trade.pair_id)
+        for name in ("purchase_order", "invoice", "payment"):  # nobody changes master data here
+            binding = pair.entities[name]
+            for side in SIDES:
+                await patiently(poll, self.db, pair, side, binding.side(side).entity, self.trade.runtime.wake)
+        for connection_id, entity in await self.db.run(flows.watched):
+            row = await self.db.run(connections.by_id, connection_id)
+            connector = await self.trade.runtime.connector(row)
+            hear = partial(self._hear, connection_id)
+            await patiently(poll_connection, self.db, connection_id, connector, entity, hear)
+
+    def _hear(self, number: int, conn: Any, hints: Any) -> None:
+        self.trade.runtime.flows.hear(conn, number, hints)
+
+    async def quiet(self, seconds: float = 300.0) -> None:
+        """Wait until nothing is under way: a lost answer is looked into, and a busy server takes its time."""
+        await super().quiet(seconds)
 
     def questions(self) -> list[dict[str, Any]]:
         """What people are asked."""
