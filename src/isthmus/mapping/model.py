@@ -169,8 +169,11 @@ class Mapping(_Part):
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML where only true and false are truth values, and numbers with decimals and dates stay text."""
+class _Loader(yaml.CSafeLoader):
+    """YAML where only true and false are truth values, and numbers with decimals and dates stay text.
+
+    The parser in C is ten times as fast, and a pair has some thirty files.
+    """
 
 
 _Loader.yaml_implicit_resolvers = {
