@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import re
 import sys
@@ -20,6 +21,7 @@ from gateway_rig import Rig, paying  # noqa: E402
 from trading import PRODUCTS, SIDES, Trade, trading  # noqa: E402
 
 from isthmus.detect.poll import poll, poll_connection  # noqa: E402
+from isthmus.errors import Contended  # noqa: E402
 from isthmus.flows.definition import parse  # noqa: E402
 from isthmus.operate import deadletters, runs  # noqa: E402
 from isthmus.operate import flows as verbs  # noqa: E402
@@ -142,9 +144,10 @@ class CashWorld:
 
     async def retry(self, key: str) -> None:
         """What is held of an order is tried again."""
-        with self.db.transaction() as conn:
-            mine = [int(n) for (n,) in conn.execute(text(LETTERS), {"key": key})]
-            deadletters.retry(conn, mine, self.trade.runtime.wake, "ada", self.trade.runtime.flows)
+        lanes = self.trade.runtime.flows
+        for (number,) in self.rows(LETTERS, key=key):
+            with contextlib.suppress(Contended), self.db.transaction() as conn:  # one Run of an order at a time
+                deadletters.retry(conn, [int(number)], self.trade.runtime.wake, "ada", lanes)
 
     async def poll(self) -> None:
         """Look once at everything that pair and flows listen to."""
