@@ -127,7 +127,8 @@ FULL = (("--records", "2000", "--edits", "5000", "--kills", "50"), ("--webhooks"
         ("--protocol", "jsonrpc", "--edits", "500"), ("--protocol", "xmlrpc", "--edits", "500"))  # fmt: skip
 TRADE = ("python", "-m", "tests.acceptance.trade.campaign", "--orders", "100", "--purchases", "30", "--kills", "20")
 BENCHMARKS = (("footprint.py",), ("flows.py",), ("latency.py",), ("latency_odoo.py",), ("latency_odoo.py", "--polling"),
-              ("throughput.py", "--direction", "to-odoo"), ("throughput.py", "--direction", "to-bng"), ("orders.py",))  # fmt: skip
+              ("throughput.py", "--direction", "to-odoo"), ("throughput.py", "--direction", "to-bng"), ("stock.py",),
+              ("orders.py",))  # fmt: skip
 
 
 def acceptance_in_full() -> Outcome:
