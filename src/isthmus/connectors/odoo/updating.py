@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.connectors.odoo import codec
-from isthmus.connectors.odoo.addresses import OWNER, Addresses, is_address_part
+from isthmus.connectors.odoo.addresses import Addresses, is_address_part
 from isthmus.connectors.odoo.fields import Fields, OdooModel
 from isthmus.connectors.odoo.guarded_call import GuardedAnswer, GuardedItem, find_action, guarded_write
 from isthmus.connectors.odoo.paths import ID, Step, parse, real
@@ -137,13 +137,13 @@ class Updater:
 
     async def _with_addresses(self, model: str, items: Sequence[Update]) -> list[Mapping[str, Any] | IsthmusError]:
         """The values of each item with contacts in place of the parts of addresses."""
-        parts = [n for n, item in enumerate(items) if any(is_address_part(path) for path in item.values)]
-        if not parts:
+        paths = await self._addresses.paths(model, [item.values for item in items])
+        if not paths:
             return [item.values for item in items]
-        owned = [int(items[n].key) for n in parts if OWNER not in items[n].values and items[n].key.isdigit()]
-        found = await self._reader.by_ids(model, owned, (OWNER,)) if owned else {}
-        owners = {n: record.values[OWNER] for n in parts if (record := found.get(int(items[n].key))) is not None}
-        return await self._addresses.settled(model, [item.values for item in items], owners)
+        ids = {n: int(item.key) for n, item in enumerate(items) if item.key.isdigit()}
+        found = await self._reader.by_ids(model, ids.values(), paths)
+        now = {n: found[one].values for n, one in ids.items() if one in found}
+        return await self._addresses.settled(model, [item.values for item in items], now)
 
     async def _keep_to_the_root(self, model: str, items: list[_Item], outcomes: dict[int, Outcome]) -> None:
         """Take out writes on a contact below a company that Odoo would carry over to the company."""
