@@ -189,7 +189,7 @@ def returned_on_account(order: Order, dice: random.Random) -> None:
     back = order.lines[0].price
     order.came_back = {order.lines[0].sku: 1}
     order.end = End(
-        ("Completed", "Fulfilled", "Unpaid"),
+        ("Completed", "Fulfilled", "Partial"),
         "sale",
         (("done", order.quantity), ("done", 1)),
         (invoice(order, order.total - Decimal(back)), ("out_refund", "posted", back, "0.00")),
