@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cash_world import CashWorld, cashing
+from cash_world import CashWorld, cashing, stock
 
 from isthmus.testing.fault_proxy import FaultProxy, Plan
 from joined import Systems
@@ -222,6 +222,52 @@ async def test_orders_that_change_before_and_after_they_are_invoiced_end_as_they
     assert [row[:3] for row in world.invoices(world.in_odoo(late))] == [
         ("out_invoice", "posted", 25.0), ("out_invoice", "posted", 12.5),
     ]  # fmt: skip
+
+
+async def test_orders_that_lack_goods_or_credit_or_name_what_is_not_known_wait_and_go_on(world: CashWorld) -> None:
+    line, trade = world.trade.line, world.trade
+    trade.odoo.call("res.partner", "write", ids=[trade.partner], vals={"credit_limit": 100.0})
+    within = await world.order(line(1, "LAMP", "4", "12.50"))
+    await world.work(1)
+    over = await world.order(line(1, "CHAIR", "2", "40.00"))
+    refused = await world.order(line(1, "TABLE", "1", "99.50"))
+    await world.work(1)
+    assert world.held() == []
+    assert {about for _, about, _ in world.asked()} == {over, refused}
+    await world.decide(over, "approved")
+    await world.decide(refused, "rejected")
+    by_card = await world.order(line(1, "TABLE", "2", "99.50"), card="approve")
+    await world.work(1)
+    states = [world.in_odoo(key)["state"] for key in (within, over, refused, by_card)]
+    assert states == ["sale", "sale", "draft", "sale"]
+
+    await world.house(credit="hold", lacking="hold")
+    held = await world.order(line(1, "TABLE", "1", "99.50"))
+    empty = trade.new("product.product", name="Sofa", default_code="SOFA", list_price=10, is_storable=True,
+                      taxes_id=[[6, 0, []]])  # fmt: skip
+    await world.work(2)
+    trade.products |= {row["SKU"]: row["ProductID"] for row in await trade.at_bng("product")}
+    lacking = await world.order(line(1, "SOFA", "2", "10.00"), card="approve")
+    twins = [trade.new("product.product", name=f"Bench {n}", default_code="BENCH", list_price=10) for n in (1, 2)]
+    [trade.products["BENCH"]] = await trade.seed("product", {"SKU": "BENCH", "Name": "Bench", "ProductType": "Stocked",
+                                                            "UnitOfMeasure": "EA", "ListPrice": "10.0000",
+                                                            "CurrencyCode": "USD"})  # fmt: skip
+    unknown = await world.order(line(1, "BENCH", "1", "10.00"), card="approve")
+    await world.work(2)
+    told = {row[2].split()[0]: row for row in world.held() if row[0] == "order-to-cash"}
+    assert "the credit limit is 100" in told[held][4]
+    assert "not everything of it is in stock" in told[lacking][4]
+    assert trade.read("sale.order", [["origin", "=", unknown]]) == []
+    trade.odoo.call("res.partner", "write", ids=[trade.partner], vals={"credit_limit": 5000.0})
+    stock(trade, {empty: 2.0})
+    trade.odoo.call("product.product", "write", ids=[twins[1]], vals={"default_code": "BENCH-2"})
+    for _ in range(3):  # every Event of an order has begun a Run that is held
+        for key in (held, lacking, trade.products["BENCH"], unknown):
+            await world.retry(key)
+        await world.work(1)
+    assert [row for row in world.held() if "BENCH" not in str(row)] == []
+    assert [world.in_odoo(key)["state"] for key in (held, lacking, unknown)] == ["sale", "sale", "sale"]
+    assert [t[:2] for t in world.transfers(world.in_odoo(lacking))] == [("assigned", [2.0])]
 
 
 async def settled(world: CashWorld, keys: list[str], total: float) -> None:
