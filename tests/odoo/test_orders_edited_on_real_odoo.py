@@ -50,3 +50,52 @@ async def test_a_changed_customer_and_changed_addresses_arrive_whole_and_no_addr
     now = trade.read("res.partner", [], "name", "street", "city", "zip", "country_id", "parent_id", "type")
     assert [row for row in now if row in contacts] == contacts
     assert sorted(row["name"] for row in now if row not in contacts) == ["Dock 3", "Ledger"]
+
+
+async def test_an_order_that_changes_its_currency_changes_its_price_list_and_a_confirmed_one_is_held(
+    home: Any, systems: Systems, odoo_db: OdooDatabases
+) -> None:
+    tables = {"pricelist": [("EUR", "Euro", ""), ("USD", "Dollar", "")]}
+    async with trading(odoo_db(), systems, tables=tables) as trade:
+        find = {"domain": [["name", "=", "EUR"]], "context": {"active_test": False}}
+        admin, euros = trade.odoo.admin_key, trade.odoo.call("res.currency", "search", **find)
+        trade.odoo.call("res.currency", "write", admin, ids=euros, vals={"active": True})
+        lists = [{"name": "Euro", "currency_id": euros[0]}, {"name": "Dollar"}]
+        trade.odoo.call("product.pricelist", "create", admin, vals_list=lists)
+        for currency in ("EUR", "USD"):
+            await trade.order_in_bng(trade.line(1, "CHAIR", "2", "40"), CurrencyCode=currency)
+        await trade.settle()
+        keys = {row["CurrencyCode"]: row["SalesOrderID"] for row in await trade.at_bng("sales_order")}
+        by_key = {row["origin"]: row["id"] for row in trade.orders_in_odoo("origin")}
+
+        def money(currency: str) -> tuple[Any, ...]:
+            [row] = trade.read("sale.order", [["id", "=", by_key[keys[currency]]]], "currency_id", "pricelist_id",
+                               "amount_total")  # fmt: skip
+            return row["currency_id"][1], row["pricelist_id"] and row["pricelist_id"][1], row["amount_total"]
+
+        assert (money("EUR"), money("USD")) == (("EUR", "Euro (EUR)", 80.0), ("USD", "Dollar (USD)", 80.0))
+        dearer = trade.order(trade.line(1, "CHAIR", "2", "43"))
+        edit = {name: dearer[name] for name in ("LineItems", "Subtotal", "TotalAmount")}
+        await trade.edit("sales_order", keys["EUR"], CurrencyCode="USD", **edit)
+        await trade.edit("sales_order", keys["USD"], CurrencyCode="EUR")
+        await trade.settle()
+        assert await trade.letters() == []
+        assert (money("EUR"), money("USD")) == (("USD", "Dollar (USD)", 86.0), ("EUR", "Euro (EUR)", 80.0))
+
+        trade.odoo.call("sale.order", "action_confirm", ids=[by_key[keys["USD"]]])
+        await trade.edit("sales_order", keys["USD"], CurrencyCode="USD")
+        await trade.edit("sales_order", keys["EUR"], CurrencyCode="CAD")
+        await trade.settle()
+        held = {letter["key"]: letter["error"]["answered"] for letter in await trade.letters()}
+        assert held == {
+            keys["USD"]: "You cannot change the pricelist of a confirmed order !",
+            keys["EUR"]: "currency: no price list in CAD is known: add it to the look-up table 'pricelist' with "
+            "`isthmus lookup import`",
+        }
+        assert (money("EUR"), money("USD")) == (("USD", "Dollar (USD)", 86.0), ("EUR", "Euro (EUR)", 80.0))
+        # Back at the money that Odoo kept, the confirmed order passes by itself; so does the other with a price list.
+        await trade.edit("sales_order", keys["USD"], CurrencyCode="EUR")
+        await trade.edit("sales_order", keys["EUR"], CurrencyCode="EUR")
+        await trade.settle()
+        assert await trade.letters() == []
+        assert (money("EUR"), money("USD")) == (("EUR", "Euro (EUR)", 86.0), ("EUR", "Euro (EUR)", 80.0))

@@ -75,6 +75,19 @@ class Binding:
         self.read_into = self._reader()
 
     @property
+    def insists(self) -> bool:
+        """Whether a value that cannot be written holds the record, where others are left out."""
+        return any(step.insists for step in self.writes)
+
+    def implied(self, values: Mapping[str, Value], written: Mapping[str, Any]) -> dict[str, Any]:
+        """The raw values that the system itself makes of what is written here."""
+        out: dict[str, Any] = {}
+        for step in self.writes:
+            if step.implies is not None:
+                out.update(step.implies(values.get(self.fields[0]), written))
+        return out
+
+    @property
     def path(self) -> str | None:
         """The one raw path, where there is one and no other takes its place."""
         return self.source.path if self.source is not None and self.instead is None else None

@@ -155,6 +155,7 @@ class CompiledMapping:
                 if name in values:
                     found[name] = values[name]
             elif binding.reads_at_all and not any(problem.severity == "block" for problem in told):
+                own = {**own, **binding.implied(given, own)}
                 if cleared:
                     own = {**own, **dict.fromkeys(binding.own_paths)}
                 binding.read_into(own, found, told)
@@ -195,11 +196,13 @@ class CompiledMapping:
             problems.clear()
             cleared = binding.write_into(values, now, out, problems, new=current is None)
             if any(problem.severity == "block" for problem in problems):
+                if binding.insists:
+                    found.update({name: values.get(name) for name in binding.fields})
                 continue
             if self._led:
                 leading.update(out)
             if binding.reads_at_all:
-                overlay = {**now, **out}
+                overlay = {**now, **out, **binding.implied(values, out)}
                 if cleared:
                     overlay.update(dict.fromkeys(binding.own_paths))
                 binding.read_into(overlay, found, problems)

@@ -27,6 +27,8 @@ class Step:
     """A transform bound to its options: `read` turns raw towards canonical, `write` is the inverse (None: no inverse).
 
     An empty value passes by unless `sees_empty`. `paths` are raw paths the step looks at besides its own value.
+    `implies` says what the system itself makes of a written value: it takes the canonical value and what is written,
+    and returns raw values. Where a step `insists`, a value that it cannot write holds the record; else it stays away.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Step:
     write: StepFunction | None
     sees_empty: bool = False
     paths: tuple[str, ...] = ()
+    implies: StepFunction | None = None
+    insists: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +103,11 @@ class Transform(BaseModel):
         *,
         sees_empty: bool = False,
         paths: Iterable[str] = (),
+        implies: StepFunction | None = None,
+        insists: bool = False,
     ) -> Step:
         """A Step that carries this transform's name."""
-        return Step(self.name, read, write, sees_empty, tuple(paths))
+        return Step(self.name, read, write, sees_empty, tuple(paths), implies, insists)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -234,9 +234,11 @@ class LineTax(Transform):
 
 
 class DocumentCurrency(Transform):
-    """Reads a document's currency; writing chooses the price list of that currency where it is not the company's.
+    """Reads a document's currency; writing chooses the price list of that currency, where it is not in it already.
 
-    Parts: `currency` and `pricelist` (by name, from the look-up table `pricelist`).
+    Parts: `currency` and `pricelist` (by name, from the look-up table `pricelist`). The currency follows from the price
+    list and cannot be written itself; documents without one are in the company's currency. A document whose currency
+    cannot be written is held: its amounts would mean other money.
     """
 
     name = "document_currency"
@@ -259,19 +261,29 @@ class DocumentCurrency(Transform):
             return value.get("currency")
 
         def write(value: Any, record: Mapping[str, Any]) -> Any:
+            now, chosen = record.get(at.paths.get("currency", "")), record.get(at.paths.get("pricelist", ""))
             found = lookups.from_canonical(table, system, str(value))
-            if found is not None:
-                return {"pricelist": found}
-            now = record.get(at.paths.get("currency", ""))
-            if value in (company, now):
+            if value == now or (found is None and not now and value == company):
                 return {}
-            raise TransformProblem(
-                f"no price list in {value} is known: add it to the look-up table {table!r} with "
-                "`isthmus lookup import`",
-                value,
-            )
+            if found is None and value != company:
+                raise TransformProblem(
+                    f"no price list in {value} is known: add it to the look-up table {table!r} with "
+                    "`isthmus lookup import`",
+                    value,
+                )
+            if now and (chosen or None) == found:
+                why = f"its price list is {found!r} already" if found else "it has no price list"
+                raise TransformProblem(
+                    f"it is in {now} and cannot become {value}, for {why}: put the look-up table {table!r} right with "
+                    "`isthmus lookup import`",
+                    value,
+                )
+            return {"pricelist": found}
 
-        return self.step(read, write)
+        def implies(value: Any, written: Mapping[str, Any]) -> Any:
+            return {at.paths["currency"]: value} if at.paths.get("pricelist") in written else {}
+
+        return self.step(read, write, implies=implies, insists=True)
 
 
 class DayAt(Transform):
