@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from trading import ADDRESS, Trade, trading
+from trading import ADDRESS, PRODUCTS, Trade, trading
 
 from joined import Systems
 from real_odoo import OdooDatabases
@@ -99,3 +99,47 @@ async def test_an_order_that_changes_its_currency_changes_its_price_list_and_a_c
         await trade.settle()
         assert await trade.letters() == []
         assert (money("EUR"), money("USD")) == (("EUR", "Euro (EUR)", 86.0), ("EUR", "Euro (EUR)", 80.0))
+
+
+async def test_a_line_whose_product_changes_in_odoo_arrives_at_bng_with_the_sku_of_the_new_one(
+    home: Any, systems: Systems, odoo_db: OdooDatabases
+) -> None:
+    def both_ways(made: dict[str, Any]) -> None:
+        made["entities"]["sales_order"]["create_right"] = True
+
+    async with trading(odoo_db(), systems, change=both_ways) as trade:
+        v = trade.variants
+        sold = [
+            {"product_id": v[sku], "product_uom_qty": n, "price_unit": 10} for n, sku in ((2, "CHAIR"), (3, "TABLE"))
+        ]
+        order = trade.new("sale.order", partner_id=trade.partner, order_line=[[0, 0, line] for line in sold])
+        bought = [{"product_id": v[sku], "product_qty": 1, "price_unit": 5} for sku in ("CHAIR", "TABLE")]
+        lines = [[0, 0, line] for line in bought]
+        purchase = trade.new("purchase.order", partner_id=trade.supplier, order_line=lines)
+        trade.odoo.call("purchase.order", "button_confirm", ids=[purchase])
+        billed = [
+            {"product_id": v[sku], "quantity": 1, "price_unit": 10, "tax_ids": [[6, 0, []]]} for sku in PRODUCTS[:2]
+        ]
+        move = trade.new(
+            "account.move", move_type="out_invoice", partner_id=trade.partner, invoice_date="2026-03-04",
+            invoice_line_ids=[[0, 0, line] for line in billed],
+        )  # fmt: skip
+        trade.odoo.call("account.move", "action_post", ids=[move])
+        await trade.settle()
+        assert await trade.letters() == []
+        for model, key, field in (("sale.order", order, "order_line"), ("purchase.order", purchase, "order_line"),
+                                  ("account.move", move, "invoice_line_ids")):  # fmt: skip
+            [row] = trade.read(model, [["id", "=", key]], field)
+            first = min(row[field])
+            if model == "account.move":
+                trade.odoo.call(model, "button_draft", ids=[key])
+            trade.odoo.call(model, "write", ids=[key], vals={field: [[1, first, {"product_id": v["LAMP"]}]]})
+            if model == "account.move":
+                trade.odoo.call(model, "action_post", ids=[key])
+        await trade.settle()
+        assert await trade.letters() == []
+        for entity in ("sales_order", "purchase_order", "invoice"):
+            [made] = await trade.at_bng(entity)
+            assert [(line["SKU"], line["ProductID"]) for line in made["LineItems"]] == [
+                (sku, trade.products[sku]) for sku in ("LAMP", "TABLE")
+            ]  # fmt: skip

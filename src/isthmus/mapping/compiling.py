@@ -130,6 +130,7 @@ def _rows(
         *(when.paths if when else ()),
         *(path for charge in charges for path in (charge.row, charge.amount)),
         *each.sums.values(),
+        *each.follows,
     ]
     both = told.direction == "both"
     return RowsBinding(
@@ -140,6 +141,7 @@ def _rows(
         match=tuple(each.match),
         number=each.number,
         on_create=resolved(each.on_create, at.settings),
+        follows=each.follows,
         bindings=bindings,
         charges=charges,
         sums=dict(each.sums),

@@ -56,6 +56,10 @@ class Rows(_Part):
         None, description="The part that numbers rows; where numbers are missing or double, rows are numbered by place."
     )
     on_create: dict[str, Any] = Field(default_factory=dict, description="Raw values every new row gets.")
+    follows: dict[str, str] = Field(
+        default_factory=dict,
+        description="Raw path of a row → the one it follows from over there: emptied where that one is changed.",
+    )
     fields: dict[str, FieldMap] = Field(default_factory=dict, description="Part of a row → how it is mapped.")
     together: list[FieldMap] = Field(default_factory=list, description="Parts that share raw paths.")
     sums: dict[str, str] = Field(

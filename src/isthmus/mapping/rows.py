@@ -55,6 +55,7 @@ class RowsBinding:
     match: tuple[str, ...]
     number: str | None
     on_create: Raw
+    follows: Mapping[str, str]
     bindings: Sequence[Binding]
     charges: Sequence[ChargeRow]
     sums: Mapping[str, str]
@@ -172,6 +173,10 @@ class RowsBinding:
         for line, row in self._aligned(given, raw_rows):
             told: list[Problem] = []
             own = self._raw_of(line, row, told)
+            if row is not None:
+                # What follows from a part that changes would contradict it.
+                changed = {path for path, value in own.items() if value != row.get(path)}
+                own.update({path: None for path, by in self.follows.items() if by in changed and path not in own})
             problems.extend(self._problem(problem, line, row or {}) for problem in told)
             out.append((row, {**(row or {}), **own}))
         return out
