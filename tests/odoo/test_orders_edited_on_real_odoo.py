@@ -51,6 +51,15 @@ async def test_a_changed_customer_and_changed_addresses_arrive_whole_and_no_addr
     assert [row for row in now if row in contacts] == contacts
     assert sorted(row["name"] for row in now if row not in contacts) == ["Dock 3", "Ledger"]
 
+    # Another name at the same place is another contact, whole as well; the first is found again, not made again.
+    for name in ("Jane", "Ledger"):
+        await trade.edit("sales_order", key, BillingAddress={**LEDGER, "Name": name})
+        await trade.settle()
+        assert await trade.letters() == []
+        [order] = trade.orders_in_odoo("partner_invoice_id")
+        assert place(trade, order, "partner_invoice_id") == ("Blanc", name, "Kaai 2", "Brugge", "8000", "Belgium")
+    assert len(trade.read("res.partner", [], "name")) == len(now) + 1
+
 
 async def test_an_order_that_changes_its_currency_changes_its_price_list_and_a_confirmed_one_is_held(
     home: Any, systems: Systems, odoo_db: OdooDatabases
