@@ -179,7 +179,9 @@ async def test_goods_that_come_back_are_credited_and_paid_back_also_after_a_canc
     [released] = await world.rig.charges((await world.bng_order(halfway))["OrderNumber"])
     assert released["condition"] == "canceled"
     stock = world.trade.read("stock.quant", [["location_id.usage", "=", "internal"]], "product_id", "quantity")
-    left = {row["product_id"][0]: row["quantity"] for row in stock}
+    left: dict[int, float] = {}
+    for row in stock:  # two rows of one place are not unusual: Odoo adds one where another transfer holds the first
+        left[row["product_id"][0]] = left.get(row["product_id"][0], 0.0) + row["quantity"]
     variants = world.trade.variants
     assert [left[variants[sku]] for sku in ("CHAIR", "TABLE", "LAMP")] == [999.0, 999.0, 997.0]
     assert world.receivable() == 37.5
