@@ -23,9 +23,9 @@ from isthmus.operate.runtime import Runtime, take_lane
 from isthmus.store import flows
 
 
-def armed(at: int) -> None:
-    """Count the points, and die at one of them as in a power cut."""
-    send: Any = CallOperation.send
+def armed(at: int, node: Any = CallOperation) -> None:
+    """Count the points around what this kind of node sends, and die at one of them as in a power cut."""
+    send: Any = node.send
     seen = 0
 
     def point() -> None:
@@ -34,13 +34,13 @@ def armed(at: int) -> None:
         if seen == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    async def counted(self: CallOperation, place: Any, effects: Sequence[Any]) -> Any:
+    async def counted(self: Any, place: Any, effects: Sequence[Any]) -> Any:
         point()
         found = await send(self, place, effects)
         point()
         return found
 
-    CallOperation.send = counted  # type: ignore[method-assign]
+    node.send = counted
 
 
 async def work(runtime: Runtime, pair_id: int) -> None:

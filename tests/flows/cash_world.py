@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import text
 
 TESTS = Path(__file__).resolve().parents[1]
+# Workers import this outside pytest: what follows is found only from here on, hence E402.
 sys.path += [str(TESTS), str(TESTS / "odoo"), str(TESTS / "gateway")]
 
 from gateway_rig import Rig, paying  # noqa: E402

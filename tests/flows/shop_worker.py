@@ -7,12 +7,9 @@ Takes n; ends by itself when nothing is due.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
-from collections.abc import Sequence
-from typing import Any
 
+from cash_worker import armed
 from cash_world import BUSY
 from sqlalchemy import text
 
@@ -21,26 +18,6 @@ from isthmus.flows.nodes.records import Upsert
 from isthmus.operate.opening import opened
 from isthmus.operate.runtime import Runtime
 from isthmus.store import flows
-
-
-def armed(at: int) -> None:
-    """Count the points, and die at one of them as in a power cut."""
-    send: Any = Upsert.send
-    seen = 0
-
-    def point() -> None:
-        nonlocal seen
-        seen += 1
-        if seen == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    async def counted(self: Upsert, place: Any, effects: Sequence[Any]) -> Any:
-        point()
-        found = await send(self, place, effects)
-        point()
-        return found
-
-    Upsert.send = counted  # type: ignore[method-assign]
 
 
 async def work(runtime: Runtime) -> None:
@@ -54,7 +31,7 @@ async def work(runtime: Runtime) -> None:
 
 
 async def main() -> None:
-    armed(int(sys.argv[1]))
+    armed(int(sys.argv[1]), Upsert)
     async with opened() as runtime:
         await work(runtime)
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import text
 
 TESTS = Path(__file__).resolve().parents[1]
+# Workers import this outside pytest: what follows is found only from here on, hence E402.
 sys.path += [str(TESTS), str(TESTS / "odoo"), str(TESTS / "gateway"), str(TESTS / "shop")]
 
 from cash_world import BUSY, publish  # noqa: E402
